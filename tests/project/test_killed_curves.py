@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from mlflow.entities import Run as MlflowRun
 
 from tests.support.forked_stages import ForkedStages
-from tests.support.ranks_project import set_parameters, steps_saved, wait_for, write_project
+from tests.support.ranks_project import set_parameters, steps_saved, wait_for, weights, write_project
 from tests.support.tracking import CONFIG, DOWN
 from walt.core.storage import read_json
 from walt.tracking import server
@@ -20,10 +22,7 @@ from walt.tracking.spool import spool_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 STEPS = 26
-TRAINING: dict[str, Any] = {
-    "steps": STEPS, "batch_size": 8, "log_every": 1, "checkpoint_every": 10,
-    "validation": {"every": 4, "clips": 2, "samples": 0, "sampling_steps": 1},
-}  # fmt: skip
+TRAINING: dict[str, Any] = {"steps": STEPS, "batch_size": 8, "log_every": 1, "checkpoint_every": 10}
 
 
 @pytest.fixture
@@ -60,19 +59,21 @@ def kill(stages: ForkedStages, root: Path, how_far: Any) -> None:
     assert process.wait() == -signal.SIGKILL
 
 
-def check(root: Path) -> None:
-    """Each curve has each of its steps once, with the values of the published model's history."""
+def check(root: Path, exact: bool = True) -> None:
+    """Each curve has each of its steps once, with the values of the published model's history; up to rounding where
+    not ``exact``."""
     run = only_run(root)
     assert run.info.status == "FINISHED"
     client = server.connect(CONFIG, root).client
     names = [name for name in run.data.metrics if not name.startswith("system/")]
     curves = {name: client.get_metric_history(run.info.run_id, name) for name in names}
-    assert {"loss", "grad_norm", "validation/loss"} <= set(curves)
+    assert {"loss", "grad_norm", "lr"} <= set(curves)
     for name, curve in curves.items():
         steps = sorted(point.step for point in curve)
         assert len(steps) == len(set(steps)), f"{name} has points twice: {steps}"
     history = {int(line["step"]): line["loss"] for line in read_json(root / "models/base/history.json")}
-    assert {point.step: point.value for point in curves["loss"]} == history
+    found = {point.step: point.value for point in curves["loss"]}
+    assert found == (history if exact else pytest.approx(history, rel=1e-2))
     assert set(history) == set(range(1, STEPS + 1))
 
 
@@ -94,3 +95,23 @@ def test_after_kills_while_mlflow_was_away(tmp_path: Path, empty_database: Path,
     stages.finish(root, "train-base")
     deliver(CONFIG, root)
     check(root)
+
+
+def test_killed_on_two_ranks_and_resumed_on_one_and_on_four(
+    tmp_path: Path, empty_database: Path, stages: ForkedStages
+) -> None:
+    calm = write_project(tmp_path / "calm", empty_database, train_base=TRAINING, compute={"devices": 2})
+    stages.finish(calm, "train-base")
+    root = write_project(tmp_path / "4", empty_database, train_base=TRAINING, compute={"devices": 2})
+    kill(stages, root, lambda root: steps_logged(root) > 12)
+    shutil.copytree(root, tmp_path / "1", symlinks=True)
+    expected = {line["step"]: line["loss"] for line in read_json(calm / "models/base/history.json")}
+    for devices in (1, 4):
+        other = tmp_path / str(devices)
+        set_parameters(other, train_base=TRAINING, compute={"devices": devices})
+        assert "resumed at step" in stages.finish(other, "train-base")
+        found = {line["step"]: line["loss"] for line in read_json(other / "models/base/history.json")}
+        assert found == pytest.approx(expected, rel=1e-2)
+        for name, value in weights(calm / "models/base").items():
+            torch.testing.assert_close(weights(other / "models/base")[name], value, rtol=1e-2, atol=1e-3)
+    check(root, exact=False)

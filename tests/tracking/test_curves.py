@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -15,8 +14,10 @@ from tests.support.tracking import CONFIG, DOWN
 from walt.core.errors import TerminatedError
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
-from walt.tracking.runs import Run, deliver, start_run
+from walt.tracking.runs import COURSE_TAG, Run, deliver, start_run
 from walt.tracking.spool import pending, spool_folder
+from walt.training import continuation
+from walt.training.continuation import Beginning
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,7 @@ def loss(step: int) -> float:
 
 
 def train(
-    root: Path, config: TrackingConfig, steps: Iterable[int], ends: bool = False, course: Any = None, **tags: str
+    root: Path, config: TrackingConfig, steps: Iterable[int], ends: bool = False, course: str = "", **tags: str
 ) -> None:
     """Log a loss at each of these steps, and the state of the machine; then end, or be stopped."""
 
@@ -53,7 +54,8 @@ def train(
         if not ends:
             raise TerminatedError("now")
 
-    with suppress(TerminatedError), start_run(config, root, "train-base", {"seed": 1}, tags, course) as run:
+    tags |= {COURSE_TAG: course} if course else {}
+    with suppress(TerminatedError), start_run(config, root, "train-base", {"seed": 1}, tags) as run:
         body(run)
 
 
@@ -117,11 +119,25 @@ def test_a_delivery_that_breaks_off_and_a_start_that_goes_on_leave_no_doubles(
     assert points(root, run) == [(step, loss(step)) for step in range(1, 11)]
 
 
+def test_a_training_and_its_run_call_a_course_the_same() -> None:
+    change = {"step": 3, "kind": "another result", "differences": ["walt/transformer/model.py changed"]}
+    harmless = {"step": 2, "kind": "harmless", "differences": ["compute.devices 2 -> 1"]}
+    assert continuation.COURSE_TAG == COURSE_TAG
+    courses = [
+        Beginning(*arguments).tags().get(COURSE_TAG)
+        for arguments in ((0, []), (0, [], 1), (5, [change]), (5, [change], 1), (5, [harmless, change]))
+    ]
+    assert courses[0] is None
+    assert len({*courses}) == 4, "one of these does what it should not"
+    assert courses[4] == courses[2]
+    assert COURSE_TAG not in Beginning(5, [harmless]).tags()
+
+
 def test_another_course_is_another_run(root: Path) -> None:
     """The same settings and data with other code, or afresh: values of both in one curve would be of neither."""
     train(root, CONFIG, range(1, 8))
-    train(root, CONFIG, range(4, 8), course=["walt/transformer/model.py changed"])
-    train(root, CONFIG, range(5, 11), course=["walt/transformer/model.py changed"], ends=True)
+    train(root, CONFIG, range(4, 8), course="walt/transformer/model.py changed")
+    train(root, CONFIG, range(5, 11), course="walt/transformer/model.py changed", ends=True)
     curves = sorted(points(root, run) for run in _runs(root))
     assert [[step for step, _ in curve] for curve in curves] == [list(range(1, 8)), list(range(4, 11))]
     assert {run.info.status for run in _runs(root)} == {"KILLED", "FINISHED"}
@@ -131,8 +147,8 @@ def test_where_mlflow_is_away_the_run_of_another_course_is_closed_later(root: Pa
     train(root, CONFIG, range(1, 4))
     [first] = _runs(root)
     _client(root).update_run(first.info.run_id, status="RUNNING")  # as a kill leaves it
-    train(root, DOWN, range(1, 6), course=1)
-    train(root, CONFIG, range(3, 8), course=1, ends=True)
+    train(root, DOWN, range(1, 6), course="afresh")
+    train(root, CONFIG, range(3, 8), course="afresh", ends=True)
     found = {run.info.run_id: run for run in _runs(root)}
     assert found.pop(first.info.run_id).info.status == "KILLED"
     [other] = found.values()

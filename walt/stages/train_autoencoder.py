@@ -95,7 +95,7 @@ def run(config: Config, paths: Paths, validator: Validator | None = None) -> dic
         beginning = continuation.begin(NAME, paths.work(NAME), identity, training, config.resume.if_different)
     params = _parameters(config)
     with (
-        start_run(config.tracking, paths.root, NAME, params, tags | beginning.tags(), beginning.course()) as tracked,
+        start_run(config.tracking, paths.root, NAME, params, tags | beginning.tags()) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(

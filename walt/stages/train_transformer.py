@@ -103,9 +103,7 @@ def run(config: Config, paths: Paths, transformer: Transformer, validator: Valid
     parameters = _parameters(config, architecture, training)
     tags = {} if given is None else given.tags("initial_weights", started["initial_weights"])
     with (
-        start_run(
-            config.tracking, paths.root, transformer.stage, parameters, tags | beginning.tags(), beginning.course()
-        ) as tracked,
+        start_run(config.tracking, paths.root, transformer.stage, parameters, tags | beginning.tags()) as tracked,
         PrefetchedSteps(objective.batch, stop=training.steps, depth=prefetch_depth(device)) as batches,
     ):
         result = train(

@@ -7,7 +7,6 @@ is found that is made of it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from walt.core.digests import sha256_json
 from walt.core.paths import Paths
@@ -20,8 +19,8 @@ FINISHED = "finished-run.json"
 class RunMemory:
     """``work/<stage>/run.json``, beside the stage's checkpoints."""
 
-    def __init__(self, root: Path, description: Record, course: Any = None) -> None:
-        """``course``: what tells this work from other work with the same parameters and inputs; JSON-able."""
+    def __init__(self, root: Path, description: Record, course: str | None) -> None:
+        """``course``: what tells this work from other work with the same parameters and inputs; None: nothing."""
         self._file = Paths(root).work(description["name"]) / "run.json"
         self._identity = sha256_json([description["params"], description["inputs"], *([course] if course else [])])
         kept = read_json(self._file) if self._file.is_file() else {}

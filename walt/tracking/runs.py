@@ -29,19 +29,23 @@ if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 
+COURSE_TAG = "walt.course"
+"""What tells a run's work from other work with the same parameters and inputs, whose curves are others: code that
+changed, a training that began afresh."""
+
 _TROUBLE = (server.UnreachableError, server.RefusedError)
 
 
 class Run:
     """What a stage writes to while it works. Made by ``start_run``."""
 
-    def __init__(self, config: TrackingConfig, root: Path, description: Record, course: Any = None) -> None:
+    def __init__(self, config: TrackingConfig, root: Path, description: Record) -> None:
         self._config, self._root, self._description = config, root, description
         self._connection: server.Connection | None = None
         self._run_id: str | None = None
         self._curves: Curves | None = None
         self._spool: Spool | None = None
-        self._memory = RunMemory(root, description, course)
+        self._memory = RunMemory(root, description, description["tags"].get(COURSE_TAG))
         try:
             with server.errors():
                 self._connection = server.connect(config, root)
@@ -206,7 +210,6 @@ def start_run(
     name: str,
     params: dict[str, Any],
     tags: dict[str, str],
-    course: Any = None,
 ) -> Iterator[Run]:
     """Open a run for the stage ``name``; nested ``params`` become dotted names.
 
@@ -216,8 +219,7 @@ def start_run(
     and inputs, continues its run. Of several ranks the first one alone writes.
 
     Args:
-        course: what tells this work from other work with the same parameters and inputs, whose curves are others: code
-            that changed, a training that began afresh. JSON-able.
+        tags: ``COURSE_TAG`` among them makes it another run than one with the same parameters and inputs.
 
     Raises:
         ConfigurationError: ``tracking.uri`` is not of a known kind.
@@ -245,7 +247,7 @@ def start_run(
             **all_without_secrets(tags),
         },
     }
-    run = Run(config, root, description, course)
+    run = Run(config, root, description)
     if sources is not None:
         run.log_artifact(sources, trained_on.SOURCES_FOLDER)
     monitor = _start_monitor(run) if config.system_metrics else None

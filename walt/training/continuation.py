@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError
 from walt.core.log import info, warning
 from walt.core.storage import read_json, write_json
@@ -33,6 +34,9 @@ from walt.training.set_aside import (
 
 CHANGES_TAG = "walt.changes"
 """On an MLflow run: what changed since the training's first step, a line for each start at which something did."""
+COURSE_TAG = "walt.course"
+"""As ``walt.tracking.runs`` has it: on a run whose curves are others than those of one with the same parameters, since
+it was gone on with after another result, or began afresh."""
 CHANGES_FILE = "changes.json"
 """In a model's folder, where something changed while it was trained."""
 _PUBLISHED = "published.json"
@@ -53,16 +57,12 @@ class Beginning:
     set_aside: int = 0
     """How many earlier runs were set aside in the same place, up to the newest."""
 
-    def course(self) -> list[Any]:
-        """For the MLflow run: what makes the curves others than those of a run with the same parameters; empty where
-        nothing does."""
-        others = [dict(change) for change in self.changes if change["kind"] == Kind.ANOTHER]
-        return [self.set_aside, others] if self.set_aside or others else []
-
     def tags(self) -> dict[str, str]:
-        """For the MLflow run: what changed, at which step; nothing where nothing did."""
+        """For the MLflow run: what changed, at which step, and which course it took; nothing where nothing changed."""
         lines = [f"step {change['step']}: {'; '.join(change['differences'])}" for change in self.changes]
-        return {CHANGES_TAG: "\n".join(lines)} if lines else {}
+        others = [change for change in self.changes if change["kind"] == Kind.ANOTHER]
+        course = {COURSE_TAG: sha256_json([self.set_aside, others])} if self.set_aside or others else {}
+        return {CHANGES_TAG: "\n".join(lines), **course} if lines else course
 
 
 def section_of(name: str) -> str:
