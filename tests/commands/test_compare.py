@@ -154,7 +154,9 @@ def test_a_page_of_a_version_and_a_folder_is_made_and_logged(project: Path, monk
 @pytest.mark.slow
 def test_one_model_after_the_other_is_in_memory(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as are compared, and as large as one that just fits."""
-    load, alive, at_once = Pipeline.load, [], []
+    alive: list[weakref.ref[Pipeline]] = []
+    at_once: list[int] = []
+    load = Pipeline.load
 
     def watched(**arguments: Any) -> Pipeline:
         at_once.append(sum(pipeline() is not None for pipeline in alive))
