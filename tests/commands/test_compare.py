@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.project.recipes import recipe_text
 from walt.sampling.output import Video
+from walt.sampling.prompt_to_video import Pipeline
 from walt.text.tiny import build_tiny_encoder
 from walt.tracking import server
 from walt.tracking.compared import find_compared
@@ -148,6 +151,24 @@ def test_a_page_of_a_version_and_a_folder_is_made_and_logged(project: Path, monk
     assert again.read_text(encoding="utf-8") == html
 
 
+@pytest.mark.slow
+def test_one_model_after_the_other_is_in_memory(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are compared, and as large as one that just fits."""
+    alive: list[weakref.ref[Pipeline]] = []
+    at_once: list[int] = []
+    load = Pipeline.load
+
+    def watched(**arguments: Any) -> Pipeline:
+        at_once.append(sum(pipeline() is not None for pipeline in alive))
+        made = load(**arguments)
+        alive.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(Pipeline, "load", watched)
+    run(Request((".", "other", "."), PROMPTS, steps=1, out=Path("one.html")), project)
+    assert at_once == [0, 0, 0]
+
+
 def test_nothing_is_made_of_one_model_or_into_a_stages_output(project: Path) -> None:
     with pytest.raises(ConfigurationError, match="one model: name two or more"):
         run(Request((".",), PROMPTS), project)
@@ -210,6 +231,11 @@ def test_in_a_browser_the_videos_play_in_step_and_the_columns_line_up(tmp_path: 
         assert shown.value(f"{videos}.map(v => v.error)") == [None] * 6
         shown.wait(f"{videos}.every(v => v.currentTime > 0)")
         shown.wait(f"{videos}.every(v => v.getVideoPlaybackQuality().totalVideoFrames > 1)")
+        shown.value(f"{videos}[4].playbackRate = 0.5")  # as one that the machine cannot play as fast
+        shown.value(WATCH)
+        shown.wait("spreads.length >= 90")
+        spreads = sorted(json.loads(shown.value("JSON.stringify(spreads)")))
+        assert spreads[len(spreads) // 2] < 0.07, "they do not play in step"
         before = shown.value(f"{videos}[0].currentTime")
         shown.wait(f"{videos}[0].currentTime < {before}")  # it has begun again
         shown.value('document.getElementById("play").click()')
@@ -247,6 +273,14 @@ def test_nothing_keeps_people_from_using_it(tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     file.write_text(page(columns, PROMPTS, 0, 8, {"steps": 2}), encoding="utf-8")
     assert faults_of_file(file) == []
+
+
+WATCH = """window.spreads = []; (function look() {
+  const all = [...document.querySelectorAll("video")], times = all.map(v => v.currentTime);
+  if (all.every(v => !v.paused && !v.seeking && !v.ended)) spreads.push(Math.max(...times) - Math.min(...times));
+  requestAnimationFrame(look);
+})()"""
+"""Notes at each picture of the page by how much the playing videos are apart, in seconds."""
 
 
 LEFT_EDGES = """JSON.stringify(Object.fromEntries([...document.querySelectorAll("table")].map(table => [table.id,

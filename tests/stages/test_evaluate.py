@@ -263,6 +263,7 @@ def test_clips_of_one_recording_and_samples_of_one_prompt_are_drawn_together(tmp
 @pytest.mark.slow
 def test_samples_are_tracked(project: Paths, tracked: Tracked) -> None:
     run(config(), project)
+    assert tracked.evaluation == read_json(project.evaluation)["sha256"], "by which a promotion knows it"
     assert {"evaluation.json", "samples/grid.png", "samples/00005.mp4", "samples/base/00005.mp4"} <= set(
         tracked.artifacts
     )

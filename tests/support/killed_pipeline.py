@@ -48,6 +48,8 @@ BEFORE = {"encode-text": ("caption",), "sample": ("finetune-aspect", "train-sr-4
 """Stage -> those before it that are left out in this project, and that none of ``STAGES`` before it asks about."""
 VICTIMS = ("group", "rank", "ranks", "parent")
 _ENDED_BY_A_KILL = {"group": -signal.SIGKILL, "rank": 4, "ranks": 4, "parent": -signal.SIGKILL}
+TWICE = "SELECT key, step, COUNT(*) FROM metrics GROUP BY run_uuid, key, step HAVING COUNT(*) > 1"
+"""Curves in MLflow's database with several points of one step."""
 _IN_A_ROW = 12
 """Kills of a stage before it may end, at most."""
 
@@ -215,7 +217,8 @@ def check(root: Path, calm: Path, stage: str, kills: Kills, temporary: Path) -> 
     written all the time.
 
     Raises:
-        AssertionError: an output differs, temporary files are left, or the database is damaged.
+        AssertionError: an output differs, temporary files are left, the database is damaged, or a curve in it has a
+            step twice.
     """
     found, expected = outputs(root, stage), outputs(calm, stage)
     differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
@@ -225,6 +228,8 @@ def check(root: Path, calm: Path, stage: str, kills: Kills, temporary: Path) -> 
         assert not left, f"{stage}: temporary files are left: {left}"
     with closing(sqlite3.connect(root / "mlflow.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        twice = database.execute(TWICE).fetchall()
+        assert not twice, f"{stage} after {kills.done}: MLflow has points twice: {twice}"
 
 
 def kill_many(start: ForkedStages, folder: Path, wanted: int, seed: int = 0, until: float = float("inf")) -> Kills:

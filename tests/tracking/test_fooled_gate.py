@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.release import RULE
 from tests.support.tracking import CONFIG
+from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.figures import Figure
 from walt.core.left_out import leave_out
@@ -22,6 +23,7 @@ from walt.evaluation.resampling import share_figure
 from walt.tracking import server
 from walt.tracking.models import MEASURED_TAG, _Champion, promote, promote_newest
 from walt.tracking.releases import release_digests
+from walt.tracking.runs import start_run
 
 Model = Callable[[str, bytes], Path]
 NAMES = ("base", "autoencoder", "text-encoder")
@@ -64,6 +66,43 @@ def test_an_evaluation_that_was_edited_is_not_believed(root: Path, model: Model)
     with pytest.raises(ConfigurationError, match=r"evaluation\.json: it has no digest: an earlier version made it"):
         promote_newest(CONFIG, RULE, root, never)
     assert server.connect(CONFIG, root).client.search_registered_models() == []
+
+
+def test_an_evaluation_that_was_edited_with_its_digest_is_not_believed(
+    root: Path, model: Model, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """MLflow has the digest of the one that was made."""
+    folders = {name: model(name, b"1") for name in NAMES}
+    for folder in (Paths(root).aspect, Paths(root).sr_2x, Paths(root).sr_4x):
+        leave_out(folder, "x")
+    place, true = Paths(root).evaluation, evaluation(folders, shares(40))
+    samples = tmp_path_factory.mktemp("samples")
+    with start_run(CONFIG, root, "evaluate", {}, {}) as run:
+        run.log_release(true["models"], {}, {RULE.metric: (0.6, "0.6", "first")}, samples, sha256_json(true))
+    write_json_with_digest(place, evaluation(folders, shares(64)))
+    with pytest.raises(ConfigurationError, match=r"evaluation\.json: it is none of the evaluations of these models"):
+        promote_newest(CONFIG, RULE, root, never)
+    assert server.connect(CONFIG, root).client.search_registered_models() == []
+    write_json_with_digest(place, true)
+    assert "version 1 becomes champion" in promote_newest(CONFIG, RULE, root, never)
+
+
+def test_weights_that_are_replaced_while_it_is_decided_are_refused(
+    root: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a training that ends meanwhile: what was evaluated was looked at a moment before."""
+    folders, find = {"base": model("base", b"evaluated")}, server.find_version
+    found = evaluation(folders, shares(60))
+
+    def replaced(*arguments: Any) -> str | None:
+        model("base", b"of a training that ended")
+        return find(*arguments)
+
+    monkeypatch.setattr(server, "find_version", replaced)
+    with pytest.raises(ConfigurationError, match="base: it was replaced meanwhile: run `dvc repro`"):
+        promote(CONFIG, RULE, root, folders, found, never)
+    aliases = server.connect(CONFIG, root).client.get_registered_model("walt-base").aliases
+    assert not aliases
 
 
 @pytest.mark.slow

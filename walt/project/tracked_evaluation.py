@@ -39,12 +39,16 @@ def track(tracked: Run, figures: Mapping[str, Figure], samples: Sequence[Sample]
 
 def group(
     tracked: Run,
-    models: Mapping[str, str],
+    written: Mapping[str, Any],
     settings: Mapping[str, Any],
     figures: Mapping[str, Figure],
     samples: Sequence[Sample],
 ) -> None:
-    """One run for the release, with the first samples: to be compared with those of other releases."""
+    """One run for the release, with the first samples: to be compared with those of other releases.
+
+    Args:
+        written: the content of ``results/evaluation.json``, without its digest.
+    """
     with scratch_folder() as scratch:
         for sample in samples[:_VIDEOS_COMPARED]:
             for file in (sample.path, sample.path.with_suffix(".png")):
@@ -52,4 +56,4 @@ def group(
         shown = {
             name: (figure.value, str(figure), sha256_json(dict(figure.conditions))) for name, figure in figures.items()
         }
-        tracked.log_release(models, settings, shown, scratch)
+        tracked.log_release(written["models"], settings, shown, scratch, sha256_json(written))

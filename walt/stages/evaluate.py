@@ -63,7 +63,7 @@ from walt.sampling.prompt_inputs import describe_prompt
 from walt.sampling.samples import Sample, check_unchanged, read_samples, sets_of
 from walt.tracking.config import TrackingConfig
 from walt.tracking.releases import release_digests, release_folders
-from walt.tracking.runs import start_run
+from walt.tracking.runs import COURSE_TAG, start_run
 from walt.transformer.config import TransformerConfig
 from walt.transformer.model import load_transformer
 
@@ -111,7 +111,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     )  # fmt: skip
     params = config.model_dump(mode="json", include={"seed", "diffusion", "evaluate"})
     params |= {"sample": {**samples[0].settings, "count": len(samples)}}
-    tags = {"dataset": descriptor.name, PROTOCOL: protocol}
+    tags = {"dataset": descriptor.name, PROTOCOL: protocol, COURSE_TAG: sha256_json({**made, **models})}
     with start_run(config.tracking, paths.root, STAGE, params, tags=tags) as tracked:
         figures: dict[str, Figure] = {}
         details: dict[str, Any] = {}
@@ -133,7 +133,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         write_json(paths.metrics, written["metrics"])
         write_json_with_digest(paths.evaluation, written)
         track(tracked, figures, samples, paths)
-        group(tracked, models, {**params, "dataset": descriptor.name, PROTOCOL: protocol}, figures, samples)
+        group(tracked, written, {**params, "dataset": descriptor.name, PROTOCOL: protocol}, figures, samples)
     metrics = {name: figure for name, figure in figures.items() if not metric_names.is_of_a_band(name)}
     for name, figure in metrics.items():
         log.info(f"{STAGE}: {name} {figure}")

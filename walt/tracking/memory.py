@@ -1,4 +1,8 @@
-"""Which MLflow run a stage was writing to, kept until it finishes: a stage that continues after a kill is one run."""
+"""Which MLflow run a stage was writing to, kept until it finishes: a stage that continues after a kill is one run.
+
+So is one whose figures MLflow could not take from the start: then the name of its first spool is kept, by which the run
+is found that is made of it.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +19,21 @@ FINISHED = "finished-run.json"
 class RunMemory:
     """``work/<stage>/run.json``, beside the stage's checkpoints."""
 
-    def __init__(self, root: Path, description: Record) -> None:
+    def __init__(self, root: Path, description: Record, course: str | None) -> None:
+        """``course``: what tells this work from other work with the same parameters and inputs; None: nothing."""
         self._file = Paths(root).work(description["name"]) / "run.json"
-        self._identity = sha256_json([description["params"], description["inputs"]])
-        kept = read_json(self._file) if self._file.is_file() else None
-        self.earlier: str | None = kept["run_id"] if kept else None
-        """MLflow's name of the run that did not finish."""
-        self.continues = kept is not None and kept["identity"] == self._identity
-        """Whether that run had the same parameters and inputs; if not, its curves do not belong to this run."""
+        self._identity = sha256_json([description["params"], description["inputs"], *([course] if course else [])])
+        kept = read_json(self._file) if self._file.is_file() else {}
+        self.earlier: str | None = kept.get("run_id")
+        """MLflow's name of the run that did not finish; None where it has none yet."""
+        self.spool: str | None = kept.get("spool")
+        """Name of the spool that such a run is, or will be, made of."""
+        self.continues = kept.get("identity") == self._identity
+        """Whether that run was of this work; if not, its curves do not belong to this run."""
 
-    def keep(self, run_id: str) -> None:
-        """Record this as the run of the stage. Raises StorageError."""
-        write_json(self._file, {"run_id": run_id, "identity": self._identity})
+    def keep(self, run_id: str | None, spool: str | None = None) -> None:
+        """Record this as the run of the stage: its name, or the spool that it will be made of. Raises StorageError."""
+        write_json(self._file, {"run_id": run_id, "spool": spool, "identity": self._identity})
 
     def forget(self) -> None:
         """The run finished: the next one does not continue it."""
@@ -42,4 +49,5 @@ def forget_finished(root: Path, stage: str) -> None:
 def finished_run(root: Path, stage: str) -> str | None:
     """MLflow's name of the run of a stage that finished since ``forget_finished``; None where it has none."""
     file = Paths(root).work(stage) / FINISHED
-    return str(read_json(file)["run_id"]) if file.is_file() else None
+    found: str | None = read_json(file)["run_id"] if file.is_file() else None
+    return found

@@ -17,11 +17,12 @@ from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.figures import Figure
 from walt.core.log import info
-from walt.core.own_digest import KEY, read_json_with_digest
+from walt.core.own_digest import KEY
 from walt.core.paths import Paths
 from walt.core.suggestions import did_you_mean
 from walt.tracking import promotion, releases, runs, server
 from walt.tracking.config import TrackingConfig
+from walt.tracking.evaluations import check_named, read_evaluation
 from walt.tracking.given_models import given_model
 from walt.tracking.promotion import Decision, Figures, PromotionRule
 from walt.tracking.release_record import keep_release, rolled_back, taken_down
@@ -53,17 +54,12 @@ def promote_newest(config: TrackingConfig, rule: PromotionRule, root: Path, meas
     """Apply the rule to the project's models by ``results/evaluation.json``; returns the decision and its reason.
 
     Raises: as ``promote``.
-        ConfigurationError: there is no evaluation yet.
-        CorruptArtifactError: the evaluation was edited since it was made.
+        ConfigurationError, CorruptArtifactError: there is no evaluation, or none that can be believed; see
+            ``walt.tracking.evaluations``.
     """
-    paths = Paths(root)
-    if not paths.evaluation.exists():
-        raise ConfigurationError(f"{paths.evaluation}: no such file; run `dvc repro` before `walt promote`")
-    folders = release_folders(paths)
+    folders = release_folders(Paths(root))
     runs.deliver(config, root)
-    evaluation, has_digest = read_json_with_digest(paths.evaluation)
-    if not has_digest:
-        raise ConfigurationError(f"{paths.evaluation}: it has no digest: an earlier version made it; run `dvc repro`")
+    evaluation = read_evaluation(config, root)
     return promote(config, rule, root, folders, evaluation, measure)
 
 
@@ -97,11 +93,11 @@ def promote(
         StorageError: MLflow cannot be reached.
     """
     digests = release_digests(folders)
-    _check_named(digests, evaluation, folders)
+    check_named(digests, evaluation, folders)
     figures = _figures(rule, evaluation)
     with server.errors():
         connection = server.connect(config, root)
-        members = [_member(connection, rule, name, folder) for name, folder in folders.items()]
+        members = [_member(connection, rule, name, folder, digests[name]) for name, folder in folders.items()]
         decider = members[0]
         what = f"{decider.name} version {decider.version}"
         aliased = aliased_release(connection, rule.alias)
@@ -138,20 +134,6 @@ def _has_moved(connection: server.Connection, alias: str, aliased: Mapping[str, 
     return moved
 
 
-def _check_named(digests: Mapping[str, str], evaluation: Evaluation, folders: Mapping[str, Path]) -> None:
-    """Raises ConfigurationError where the models are not the ones that were evaluated."""
-    named = evaluation.get("models")
-    if named is None:
-        raise ConfigurationError("results/evaluation.json names no models: an earlier version made it; run `dvc repro`")
-    for name in {**digests, **named}:
-        if name not in digests:
-            raise ConfigurationError(f"the evaluation is of a release with {name}, which is gone; run `dvc repro`")
-        if named.get(name) != digests[name]:
-            raise ConfigurationError(
-                f"{folders[name]}: these are not the weights that were evaluated; run `dvc repro` before `walt promote`"
-            )
-
-
 def _figures(rule: PromotionRule, evaluation: Evaluation) -> dict[str, Figure]:
     """The figures that the rule needs."""
     found = evaluation["figures"]
@@ -162,11 +144,14 @@ def _figures(rule: PromotionRule, evaluation: Evaluation) -> dict[str, Figure]:
     return {name: Figure.from_json(found[name]) for name in rule.metrics.values()}
 
 
-def _member(connection: server.Connection, rule: PromotionRule, name: str, folder: Path) -> _Member:
+def _member(connection: server.Connection, rule: PromotionRule, name: str, folder: Path, digest: str) -> _Member:
+    """The version of the model that was evaluated. Raises ConfigurationError: the folder has another one by now."""
     full_name = f"{connection.model_prefix}-{name}"
-    version = server.find_version(connection, full_name, server.folder_digest(folder))
+    version = server.find_version(connection, full_name, digest)
     if version is None:
         version = server.register(connection, None, folder, name)
+        if version != server.find_version(connection, full_name, digest):
+            raise ConfigurationError(f"{folder}: it was replaced meanwhile: run `dvc repro` before `walt promote`")
     return _Member(full_name, version, _alias_of(connection, full_name, rule.alias))
 
 

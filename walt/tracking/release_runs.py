@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from walt.core.digests import sha256_json
 from walt.tracking import server
+from walt.tracking.curves import log_new_values
 from walt.tracking.releases import METRIC_TAG
 from walt.tracking.spool import Record
 
@@ -33,6 +34,10 @@ DIGESTS_TAG = "walt.digests"
 """On a release's run (JSON): name of each of its models without the prefix -> digest of its files."""
 FIGURES_TAG = "walt.figures"
 """On a release's run (JSON): metric -> value and interval as text; metric -> digest of what it was measured on."""
+EVALUATION_TAG = "walt.evaluation"
+"""On an evaluation's run: the digest of the ``results/evaluation.json`` that it made."""
+EVALUATED_TAG = "walt.evaluated"
+"""On an evaluation's run: one digest of its models."""
 DECISION_TAG = "promotion"
 """On a release's run: the sentence that ``walt promote`` said of it."""
 PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
@@ -48,6 +53,7 @@ def release_record(
     inputs: Mapping[str, str],
     samples: Path,
     timestamp: int,
+    evaluation: str = "",
 ) -> Record:
     """What ``write_release`` needs.
 
@@ -57,6 +63,7 @@ def release_record(
         figures: metric -> (value, the value with its interval as text, a digest of what it was measured on).
         inputs: what the evaluation read -> hash, for MLflow's data sets.
         samples: a folder of sample videos and of a picture of each, whose names are the same for every release.
+        evaluation: the digest of the file with the figures; empty: there is none.
     """
     return {
         "kind": "release",
@@ -66,6 +73,7 @@ def release_record(
         "inputs": dict(inputs),
         "path": str(samples),
         "timestamp": timestamp,
+        "evaluation": evaluation,
     }
 
 
@@ -95,10 +103,13 @@ def write_release(connection: server.Connection, run_id: str, record: Record) ->
         for name, number in numbers.items():
             client.set_tag(target, f"version.{name}", number)
         client.set_tag(target, RELEASE_TAG, identity)
+    if record.get("evaluation"):  # what an earlier version kept on disk has none
+        client.set_tag(run_id, EVALUATION_TAG, record["evaluation"])
+        client.set_tag(run_id, EVALUATED_TAG, models_digest(models))
     values = {name: figure[0] for name, figure in record["figures"].items()}
     for name, training in trainings.items():
         values |= {f"{_PREFIX}{name}/{key}": value for key, value in _reached(training).items()}
-    server.log_values(client, parent, values, record["timestamp"], 0)
+    log_new_values(client, parent, values, record["timestamp"])
     _log_samples(connection, parent, record)
     measured_on = {name: record["figures"][name][2] for name in _figures(record)}
     client.set_tag(parent, FIGURES_TAG, json.dumps([_figures(record), measured_on], sort_keys=True))

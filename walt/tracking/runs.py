@@ -3,7 +3,7 @@
 A failure of MLflow never stops a training: what it cannot take goes to a spool (``walt.tracking.spool``), with a
 warning, and is delivered when the run ends or else when the next run starts. What it refuses then (somebody deleted the
 run) is set aside for a person. A stage that continues after it was stopped continues its MLflow run
-(``walt.tracking.memory``).
+(``walt.tracking.memory``), whose curves keep one point for each step (``walt.tracking.curves``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from walt.core.ranks import ranks
 from walt.core.secrets import all_without_secrets
 from walt.tracking import experiments, provenance, server, trained_on
 from walt.tracking.config import TrackingConfig
+from walt.tracking.curves import Curves
 from walt.tracking.memory import RunMemory
 from walt.tracking.release_runs import release_record
 from walt.tracking.spool import Record, Spool, pending, spool_folder
@@ -27,6 +28,10 @@ from walt.tracking.spool import Record, Spool, pending, spool_folder
 if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+
+COURSE_TAG = "walt.course"
+"""What tells a run's work from other work with the same parameters and inputs, whose curves are others: code that
+changed, a training that began afresh."""
 
 _TROUBLE = (server.UnreachableError, server.RefusedError)
 
@@ -38,8 +43,9 @@ class Run:
         self._config, self._root, self._description = config, root, description
         self._connection: server.Connection | None = None
         self._run_id: str | None = None
+        self._curves: Curves | None = None
         self._spool: Spool | None = None
-        self._memory = RunMemory(root, description)
+        self._memory = RunMemory(root, description, description["tags"].get(COURSE_TAG))
         try:
             with server.errors():
                 self._connection = server.connect(config, root)
@@ -47,9 +53,7 @@ class Run:
                 self._run_id = self._open(self._connection)
             self._memory.keep(self._run_id)
         except _TROUBLE as error:
-            if self._memory.continues:
-                self._run_id = self._memory.earlier  # what the spool keeps belongs there
-            self._go_offline(error)
+            self._go_offline(error, opening=True)
 
     @property
     def run_id(self) -> str | None:
@@ -69,7 +73,7 @@ class Run:
         return self._connection.uri if self._connection else None
 
     def log_metrics(self, values: dict[str, float], step: int) -> None:
-        """Add one point to each named curve."""
+        """Add one point to each named curve, where it has none of this step."""
         self._write({"kind": "metrics", "values": values, "step": step, "timestamp": _now()})
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
@@ -92,10 +96,11 @@ class Run:
         settings: Mapping[str, Any],
         figures: Mapping[str, tuple[float, str, str]],
         samples: Path,
+        evaluation: str = "",
     ) -> None:
         """Group this evaluation with the trainings of the models under one run; see ``walt.tracking.release_runs``."""
         inputs = self._description["inputs"]
-        self._write(release_record(models, settings, figures, inputs, samples, _now()))
+        self._write(release_record(models, settings, figures, inputs, samples, _now(), evaluation))
 
     def register_model(self, folder: Path, name: str) -> str | None:
         """Store a folder of safetensors and JSON as a version of ``<prefix>-<name>``: the version's number.
@@ -128,9 +133,10 @@ class Run:
 
     def _open(self, connection: server.Connection) -> str:
         """Continue the run that was cut off, if this is the same work; else close it and open another."""
-        earlier = self._memory.earlier
+        earlier = self._memory.earlier or server.run_of_spool(connection, self._memory.spool)
         if earlier is not None:
-            if self._memory.continues and server.reopen_run(connection, earlier):
+            if self._memory.continues and server.reopen_run(connection, earlier, self._description["tags"]):
+                self._curves = Curves(connection.client, earlier)
                 return earlier
             server.close_run(connection, earlier, _now())
         return server.create_run(connection, self._description)
@@ -141,17 +147,25 @@ class Run:
             assert self._run_id is not None
             try:
                 with server.errors():
-                    return server.write(self._connection, self._run_id, record)
+                    new = record if self._curves is None else self._curves.without_known(record)
+                    return server.write(self._connection, self._run_id, new)
             except _TROUBLE as error:
                 self._go_offline(error)
         assert self._spool is not None
         self._spool.append(record)
         return None
 
-    def _go_offline(self, error: Exception) -> None:
-        """Keep everything from here on in a spool."""
+    def _go_offline(self, error: Exception, opening: bool = False) -> None:
+        """Keep everything from here on in a spool: of the run that is continued, or of one that is made of it."""
         self._spool = Spool.create(self._root)
-        self._spool.append({**self._description, "run_id": self._run_id})
+        begins = {**self._description, "run_id": self._run_id}
+        if opening:
+            if self._memory.continues:
+                begins |= {"run_id": self._memory.earlier, "spool": self._memory.spool or self._spool.name}
+            else:
+                begins |= {"closes": self._memory.earlier, "spool": self._spool.name}
+            self._memory.keep(begins["run_id"], begins["spool"])
+        self._spool.append(begins)
         trouble = "cannot be reached" if isinstance(error, server.UnreachableError) else "refuses this run's figures"
         log.warning(
             f"MLflow at {self._config.uri} {trouble} ({error}). The stage continues; its metrics, files and "
@@ -180,6 +194,7 @@ class SilentRun(Run):
         settings: Mapping[str, Any],
         figures: Mapping[str, tuple[float, str, str]],
         samples: Path,
+        evaluation: str = "",
     ) -> None:
         """Nothing."""
 
@@ -202,6 +217,9 @@ def start_run(
     ``tags``; one that trains keeps the sources of its clips (``walt.tracking.trained_on``). It ends as FINISHED, as
     KILLED (SIGTERM, interrupt) or as FAILED. A stage that did not finish, and is started again with the same parameters
     and inputs, continues its run. Of several ranks the first one alone writes.
+
+    Args:
+        tags: ``COURSE_TAG`` among them makes it another run than one with the same parameters and inputs.
 
     Raises:
         ConfigurationError: ``tracking.uri`` is not of a known kind.
@@ -275,13 +293,17 @@ def _deliver_pending(connection: server.Connection, root: Path) -> None:
 def _deliver(connection: server.Connection, spool: Spool, records: list[Record]) -> None:
     if not records:
         return  # killed before its first record
-    run_id = records[0]["run_id"] or server.create_run(connection, records[0], spool.name)
+    begins = records[0]
+    run_id = begins["run_id"] or server.create_run(connection, begins, begins.get("spool") or spool.name)
+    if begins.get("closes"):
+        server.close_run(connection, begins["closes"], begins["timestamp"])
     if records[-1]["kind"] != "end":  # its process was killed
         records = [*records, {"kind": "end", "status": "KILLED", "timestamp": _now()}]
     try:
         with server.errors():
+            curves = Curves(connection.client, run_id)
             for record in records[1:]:
-                server.write(connection, run_id, record)
+                server.write(connection, run_id, curves.without_known(record))
     except server.RefusedError:
         with suppress(server.RefusedError), server.errors():  # if the run is there, it must not stay open
             server.write(connection, run_id, records[-1])
@@ -295,7 +317,8 @@ def _start_monitor(run: Run) -> SystemMetricsMonitor | None:
         return None
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    monitor = SystemMetricsMonitor(run.run_id, tracking_uri=run.uri)  # type: ignore[no-untyped-call]
+    # resumed: after the steps that the run has; of a new one, from 0
+    monitor = SystemMetricsMonitor(run.run_id, resume_logging=True, tracking_uri=run.uri)  # type: ignore[no-untyped-call]
     monitor.start()  # type: ignore[no-untyped-call]
     return monitor
 

@@ -19,6 +19,7 @@ from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.tracking import own_database, schema
 from walt.tracking.config import TrackingConfig
+from walt.tracking.curves import log_values
 from walt.tracking.experiments import lasting_root
 from walt.tracking.spool import Record
 
@@ -31,7 +32,8 @@ DIGEST_TAG = "walt.digest"
 MODEL_TAG = "walt.model_id"
 """On a model version: MLflow's id of the logged model that holds the files."""
 
-_PARAMS_A_REQUEST, _METRICS_A_REQUEST, _PARAM_CHARACTERS = 100, 1000, 6000  # MLflow's limits
+_SPOOL_TAG = "walt.spool"
+_PARAMS_A_REQUEST, _PARAM_CHARACTERS = 100, 6000  # MLflow's limits
 _CALLER_ERRORS = (
     "INVALID_PARAMETER_VALUE",
     "BAD_REQUEST",
@@ -151,14 +153,9 @@ def create_run(connection: Connection, record: Record, spool_name: str | None = 
     client = connection.client
     tags = dict(record["tags"])
     if spool_name is not None:
-        tags["walt.spool"] = spool_name
-        found = client.search_runs(
-            [connection.experiment_id],
-            f"tags.`walt.spool` = '{spool_name}'",
-            max_results=1,
-        )
-        if found:
-            return str(found[0].info.run_id)
+        tags[_SPOOL_TAG] = spool_name
+        if found := run_of_spool(connection, spool_name):
+            return found
     run = client.create_run(
         connection.experiment_id, start_time=record["timestamp"], tags=tags, run_name=record["name"]
     )  # fmt: skip
@@ -168,10 +165,21 @@ def create_run(connection: Connection, record: Record, spool_name: str | None = 
     return run_id
 
 
-def reopen_run(connection: Connection, run_id: str) -> bool:
-    """Reopen a run that was cut off; False where it was deleted since."""
+def run_of_spool(connection: Connection, name: str | None) -> str | None:
+    """The run that was made from this spool; None where there is none."""
+    query = f"tags.`{_SPOOL_TAG}` = '{name}'"
+    found = connection.client.search_runs([connection.experiment_id], query, max_results=1) if name else []
+    return str(found[0].info.run_id) if found else None
+
+
+def reopen_run(connection: Connection, run_id: str, tags: dict[str, str]) -> bool:
+    """Reopen a run that was cut off, with the tags of this start; False where it was deleted since."""
     if not is_there(connection, run_id):
         return False
+    known = connection.client.get_run(run_id).data.tags
+    for name, value in tags.items():
+        if known.get(name) != value:
+            connection.client.set_tag(run_id, name, value)
     connection.client.update_run(run_id, status="RUNNING")
     return True
 
@@ -323,15 +331,6 @@ def log_picture(client: MlflowClient, run_id: str, path: Path, name: str, step: 
         return
     with Image.open(path) as picture:
         client.log_image(run_id, picture, key=name, step=step, timestamp=timestamp, synchronous=True)
-
-
-def log_values(client: MlflowClient, run_id: str, values: dict[str, float], timestamp: int, step: int) -> None:
-    """Add one point to each named curve."""
-    from mlflow.entities import Metric
-
-    entries = [Metric(name, float(value), timestamp, step) for name, value in values.items()]
-    for start in range(0, len(entries), _METRICS_A_REQUEST):
-        client.log_batch(run_id, metrics=entries[start : start + _METRICS_A_REQUEST])
 
 
 def _flat(params: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -47,7 +48,7 @@ class Spool:
     @classmethod
     def create(cls, root: Path) -> Spool:
         """A new, empty spool. Raises StorageError when the disk does not take it."""
-        folder = spool_folder(root) / uuid.uuid4().hex
+        folder = spool_folder(root) / f"{time.time_ns():020d}-{uuid.uuid4().hex}"  # delivered in the order of making
         held = ExitStack()
         held.enter_context(lock(folder / _LOCK))
         return cls(folder, held)

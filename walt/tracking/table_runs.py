@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from walt.tracking import server
+from walt.tracking.curves import log_new_values
 from walt.tracking.release_runs import NOTE_TAG, PARENT_TAG
 
 STAGE = "table"
@@ -43,14 +44,15 @@ class TableRuns:
             params: what the row sets, nested, and the seed.
         """
         identity = f"{self._name}/{digest}"
-        run_id = self._found(CELL_TAG, identity)
+        client, run_id = self._connection.client, self._found(CELL_TAG, identity)
         if run_id is None:
             tags = {"stage": CELL_STAGE, CELL_TAG: identity, PARENT_TAG: self.run_id}
             run_id = self._made(name, tags, timestamp)
+        if client.get_run(run_id).info.status != "FINISHED":  # new, or a kill came in between
             server.log_missing_params(self._connection, run_id, dict(params))
-            server.log_values(self._connection.client, run_id, dict(values), timestamp, 0)
-            self._connection.client.set_terminated(run_id, "FINISHED", end_time=timestamp)
-        self._connection.client.set_tag(run_id, PARENT_TAG, self.run_id)
+            log_new_values(client, run_id, dict(values), timestamp)
+            client.set_terminated(run_id, "FINISHED", end_time=timestamp)
+        client.set_tag(run_id, PARENT_TAG, self.run_id)
         return run_id
 
     def finish(self, digests: Collection[str], files: Path, timestamp: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError
 from walt.core.log import info, warning
 from walt.core.storage import read_json, write_json
@@ -21,10 +22,21 @@ from walt.training import checkpoint
 from walt.training.checkpoint import Checkpoint
 from walt.training.config import IfDifferent, LoopConfig
 from walt.training.differences import Difference, Kind, find_differences, worst
-from walt.training.set_aside import ACCEPTED, checkpoints, damaged_checkpoints, remove, remove_old, set_all_aside
+from walt.training.set_aside import (
+    ACCEPTED,
+    checkpoints,
+    damaged_checkpoints,
+    newest_set_aside,
+    remove,
+    remove_old,
+    set_all_aside,
+)
 
 CHANGES_TAG = "walt.changes"
 """On an MLflow run: what changed since the training's first step, a line for each start at which something did."""
+COURSE_TAG = "walt.course"
+"""As ``walt.tracking.runs`` has it: on a run whose curves are others than those of one with the same parameters, since
+it was gone on with after another result, or began afresh."""
 CHANGES_FILE = "changes.json"
 """In a model's folder, where something changed while it was trained."""
 _PUBLISHED = "published.json"
@@ -42,11 +54,15 @@ class Beginning:
     """Steps that are done already."""
     changes: list[dict[str, Any]]
     """What changed during the run, the oldest first: ``step`` (done before it), ``kind`` and ``differences``."""
+    set_aside: int = 0
+    """How many earlier runs were set aside in the same place, up to the newest."""
 
     def tags(self) -> dict[str, str]:
-        """For the MLflow run: what changed, at which step; nothing where nothing did."""
+        """For the MLflow run: what changed, at which step, and which course it took; nothing where nothing changed."""
         lines = [f"step {change['step']}: {'; '.join(change['differences'])}" for change in self.changes]
-        return {CHANGES_TAG: "\n".join(lines)} if lines else {}
+        others = [change for change in self.changes if change["kind"] == Kind.ANOTHER]
+        course = {COURSE_TAG: sha256_json([self.set_aside, others])} if self.set_aside or others else {}
+        return {CHANGES_TAG: "\n".join(lines), **course} if lines else course
 
 
 def section_of(name: str) -> str:
@@ -87,7 +103,7 @@ def begin(
             raise ConfigurationError(f"{name}: {error}: go on with that version, or {_afresh(name)}") from None
         return _begin_afresh(name, work, str(error))
     if found is None:
-        return Beginning(0, [])
+        return Beginning(0, [], newest_set_aside(work))
     differences = find_differences(found.identity, whole, section_of(name))
     kind, texts = worst(differences), "; ".join(difference.text for difference in differences)
     if kind is Kind.ANOTHER and not _is_accepted(work, whole):
@@ -102,7 +118,7 @@ def begin(
             said = f"{section_of(name)}.steps is {config.steps}, but the checkpoint has done {found.step}"
             raise ConfigurationError(f"{name}: {said}: raise it, or {_afresh(name)}")
         write_json(work / ACCEPTED, {"identity": whole})
-    return Beginning(found.step, _changes(found, differences, config))
+    return Beginning(found.step, _changes(found, differences, config), newest_set_aside(work))
 
 
 def resume(
@@ -183,7 +199,7 @@ def finish(work: Path, kept: int | None) -> None:
 def _begin_afresh(name: str, work: Path, why: str) -> Beginning:
     folder = set_all_aside(work, why)
     warning(f"{name}: starting from step 0; the earlier checkpoints are in {folder}: {why}")
-    return Beginning(0, [])
+    return Beginning(0, [], newest_set_aside(work))
 
 
 def _changes(found: Checkpoint, differences: Sequence[Difference], config: LoopConfig) -> list[dict[str, Any]]:

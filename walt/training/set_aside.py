@@ -42,7 +42,7 @@ def set_all_aside(work: Path, why: str) -> Path | None:
     moved = [*checkpoints(work), *damaged_checkpoints(work)]
     if not moved:
         return None
-    folder = work / FOLDER / f"{max(_numbers(work), default=0) + 1:04d}"
+    folder = work / FOLDER / f"{newest_set_aside(work) + 1:04d}"
     write_json(folder / "why.json", {"why": why, "checkpoints": [path.name for path in moved]})
     with storage_errors(folder):
         (work / ACCEPTED).unlink(missing_ok=True)
@@ -51,6 +51,11 @@ def set_all_aside(work: Path, why: str) -> Path | None:
         sync_directory(folder)
         sync_directory(work)
     return folder
+
+
+def newest_set_aside(work: Path) -> int:
+    """The number of the run that was set aside last; 0 where none is there."""
+    return max(_numbers(work), default=0)
 
 
 def remove(folders: Iterable[Path]) -> None:
