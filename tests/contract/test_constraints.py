@@ -36,6 +36,19 @@ def test_each_dependency_has_a_version_within_its_bounds(python: str) -> None:
         assert requirement.specifier.contains(version, prereleases=True), (requirement.name, version)
 
 
+@pytest.mark.parametrize(
+    ("name", "version", "why"),
+    [
+        ("scenedetect", "0.6.7.1", "click below 8.3: huggingface-hub and celery want 8.3 and more"),
+        ("scenedetect", "0.7", "an OpenCV that needs a screen's libraries"),
+    ],
+)
+def test_a_version_that_sends_pip_back_through_all_others_is_not_taken_first(name: str, version: str, why: str) -> None:
+    """pip takes the newest version of what is asked for, and gives it up only when those of all others are tried."""
+    (requirement,) = (one for one in map(Requirement, PROJECT["dependencies"]) if one.name == name)
+    assert not requirement.specifier.contains(version), why
+
+
 @pytest.mark.parametrize("name", TESTED)
 def test_what_decides_results_is_the_same_on_every_python(name: str) -> None:
     assert len({pins(python)[name] for python in PYTHONS}) == 1
