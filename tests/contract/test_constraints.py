@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,24 @@ def test_a_version_that_sends_pip_back_through_all_others_is_not_taken_first(nam
     """pip takes the newest version of what is asked for, and gives it up only when those of all others are tried."""
     (requirement,) = (one for one in map(Requirement, PROJECT["dependencies"]) if one.name == name)
     assert not requirement.specifier.contains(version), why
+
+
+def test_a_bound_holds_for_the_extras_that_others_ask_for() -> None:
+    """pip looks for ``sqlalchemy[asyncio]`` beside ``sqlalchemy``: of the one, without a bound, it takes the newest,
+    then each older one until it is the other's."""
+    bounded = [
+        one for one in map(Requirement, PROJECT["dependencies"]) if {"<", "=="} & {s.operator for s in one.specifier}
+    ]
+    names = {canonicalize_name(one.name): one.extras for one in bounded}
+    missing = {}
+    for ours in map(Requirement, PROJECT["dependencies"]):
+        for text in metadata.requires(ours.name) or ():
+            asked = Requirement(text)
+            needed = asked.marker is None or asked.marker.evaluate({"extra": ""})
+            lacking = asked.extras - names.get(canonicalize_name(asked.name), asked.extras)
+            if needed and lacking:
+                missing[ours.name, asked.name] = lacking
+    assert missing == {}
 
 
 @pytest.mark.parametrize("name", TESTED)
