@@ -24,7 +24,7 @@ from walt.core import storage
 from walt.core.errors import LockedError
 from walt.core.paths import Paths
 
-_WHY = "make serve or the machine ended while this ran; run it again: it goes on from there"
+_WHY = "the server of the schedules or the machine ended while this ran; run it again: it goes on from there"
 _UNDER_WAY = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 

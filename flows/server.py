@@ -50,7 +50,8 @@ def starting_server(port: int, *, schedules: bool) -> Iterator[subprocess.Popen[
             probe.bind((HOST, port))
         except OSError:
             raise StorageError(
-                f"port {port} of {HOST} is taken: another `make serve` may be running; stop it, or choose --port"
+                f"port {port} of {HOST} is taken: another `make serve` (`python -m flows.serve`) may be running; "
+                "stop it, or choose --port"
             ) from None
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     only_an_api = ["--no-services", "--no-ui"]

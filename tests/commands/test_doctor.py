@@ -132,6 +132,20 @@ def test_a_parameter_file_that_is_wrong(project: Path, monkeypatch: pytest.Monke
     assert (check().status, check().advice) == ("fail", "walt init")
 
 
+def test_beside_a_wheel_nobody_is_sent_to_a_makefile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, project: Path
+) -> None:
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / "site-packages/walt/commands/doctor.py"))
+    monkeypatch.setattr(doctor.sys, "version_info", Version(3, 10, 1))
+    monkeypatch.setattr(metadata, "version", {"av": "19.0.2", "fastapi": "0.155.1", "prefect": "3"}.get)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    checks = [doctor._python(), *doctor._packages(), doctor._dvc(project), doctor._prefect()]
+    assert [check.name for check in checks if check.status == "ok"] == []
+    assert [check.advice for check in checks if "make" in check.advice or "constraints" in check.advice] == []
+    assert doctor._prefect().advice == "python -m flows.serve, or unset PREFECT_API_URL"
+
+
 def test_python_and_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.sys, "version_info", Version(3, 10, 1))
     assert doctor._python() == Check(

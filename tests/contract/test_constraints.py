@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,37 @@ def test_each_dependency_has_a_version_within_its_bounds(python: str) -> None:
     for requirement in map(Requirement, PROJECT["dependencies"]):
         version = there[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version, prereleases=True), (requirement.name, version)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "why"),
+    [
+        ("scenedetect", "0.6.7.1", "click below 8.3: huggingface-hub and celery want 8.3 and more"),
+        ("scenedetect", "0.7", "an OpenCV that needs a screen's libraries"),
+    ],
+)
+def test_a_version_that_sends_pip_back_through_all_others_is_not_taken_first(name: str, version: str, why: str) -> None:
+    """pip takes the newest version of what is asked for, and gives it up only when those of all others are tried."""
+    (requirement,) = (one for one in map(Requirement, PROJECT["dependencies"]) if one.name == name)
+    assert not requirement.specifier.contains(version), why
+
+
+def test_a_bound_holds_for_the_extras_that_others_ask_for() -> None:
+    """pip looks for ``sqlalchemy[asyncio]`` beside ``sqlalchemy``: of the one, without a bound, it takes the newest,
+    then each older one until it is the other's."""
+    bounded = [
+        one for one in map(Requirement, PROJECT["dependencies"]) if {"<", "=="} & {s.operator for s in one.specifier}
+    ]
+    names = {canonicalize_name(one.name): one.extras for one in bounded}
+    missing = {}
+    for ours in map(Requirement, PROJECT["dependencies"]):
+        for text in metadata.requires(ours.name) or ():
+            asked = Requirement(text)
+            needed = asked.marker is None or asked.marker.evaluate({"extra": ""})
+            lacking = asked.extras - names.get(canonicalize_name(asked.name), asked.extras)
+            if needed and lacking:
+                missing[ours.name, asked.name] = lacking
+    assert missing == {}
 
 
 @pytest.mark.parametrize("name", TESTED)

@@ -45,7 +45,10 @@ def test_a_taken_port_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> Non
         taken.listen()
         port = taken.getsockname()[1]
         assert serve.main(["--port", str(port)]) == 4
-    assert f"error: port {port} of 127.0.0.1 is taken: another `make serve` may be running" in capsys.readouterr().err
+    assert (
+        f"error: port {port} of 127.0.0.1 is taken: another `make serve` (`python -m flows.serve`) may be running"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_schedule_that_is_none_is_one_line_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,6 +50,8 @@ _BREAKING: dict[str, tuple[tuple[int, int], str]] = {
     "sqlalchemy": ((2, 1), "Prefect's scheduler never fires with 2.1 or later"),
 }
 """Package -> the first version that was seen to break something, and what it breaks."""
+_INSTALL = ("make install", "install walt again, as README says")
+"""What to do in a clone, and elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +99,28 @@ def examine(root: Path) -> list[Check]:
     return [*checks, _dvc(root), _mlflow(params.tracking.uri, root), _prefect()]
 
 
+def _way(in_a_clone: str, elsewhere: str) -> str:
+    """What to do, by where this package is: a clone has a Makefile, an installed wheel has none beside it."""
+    return in_a_clone if (Path(__file__).parents[2] / "Makefile").is_file() else elsewhere
+
+
 def _python() -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     if (3, 11) <= sys.version_info[:2] < (3, 14):
         return Check("python", "ok", version)
-    return Check("python", "fail", f"{version}, but 3.11 to 3.13 are needed", "make install PYTHON=python3.11")
+    return Check(
+        "python",
+        "fail",
+        f"{version}, but 3.11 to 3.13 are needed",
+        _way("make install PYTHON=python3.11", "a new environment of python3.11"),
+    )
 
 
 def _packages() -> Iterator[Check]:
     for name, (limit, why) in _BREAKING.items():
         version = _version(name)
         if version and tuple(map(int, version.split(".")[:2])) >= limit:
-            advice = "pip install -c constraints.txt -e ." if any(limit) else f"pip uninstall {name}"
+            advice = _way("pip install -c constraints.txt -e .", _INSTALL[1]) if any(limit) else f"pip uninstall {name}"
             yield Check("packages", "fail", f"{name} {version}: {why}", advice)
 
 
@@ -130,7 +142,8 @@ def _temporary_files() -> Check:
 
 def _encoders() -> Iterator[Check]:
     """Both ways to H.264, by using them: PyAV's libx264 for clips, the ffmpeg binary for videos that people play."""
-    advice = "pip install -c constraints.txt --force-reinstall av imageio-ffmpeg"
+    again = "--force-reinstall av imageio-ffmpeg"
+    advice = _way(f"pip install -c constraints.txt {again}", f"pip install {again}")
     try:
         import numpy as np
 
@@ -183,7 +196,7 @@ def _device(params: Params) -> Check:
 
         device = select_device(params.compute.device)
     except (ImportError, OSError) as error:
-        return Check("torch", "fail", _one_line(error), "make install (for a processor: PyTorch's CPU index)")
+        return Check("torch", "fail", _one_line(error), f"{_way(*_INSTALL)} (for a processor: PyTorch's CPU index)")
     except ConfigurationError as error:
         return Check("torch", "fail", str(error), "set compute.device to auto, or install the driver")
     threads = torch.get_num_threads()
@@ -230,10 +243,15 @@ def _members_in_buckets(file: Path) -> list[str]:
 def _dvc(root: Path) -> Check:
     binary = shutil.which("dvc", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if binary is None:
-        return Check("dvc", "fail", "no such command", "make install, and source .venv/bin/activate")
+        return Check(
+            "dvc",
+            "fail",
+            "no such command",
+            _way("make install, and source .venv/bin/activate", "activate the environment in which walt is"),
+        )
     result = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
     if result.returncode:
-        return Check("dvc", "fail", (result.stderr.splitlines() or ["it does not start"])[-1], "make install")
+        return Check("dvc", "fail", (result.stderr.splitlines() or ["it does not start"])[-1], _way(*_INSTALL))
     from walt.project import dvc_yaml as pipeline
 
     file = root / pipeline.PIPELINE_FILE
@@ -274,7 +292,8 @@ def _prefect() -> Check:
     if not url.strip():
         return Check("prefect", "fail", "PREFECT_API_URL is blank", "unset PREFECT_API_URL")
     where = _Server(url.rstrip("/"), "/health", "/admin/version", os.environ.get("PREFECT_API_AUTH_STRING", ""))
-    return _answers("prefect", where, "make serve, or unset PREFECT_API_URL", "PREFECT_API_AUTH_STRING")
+    advice = f"{_way('make serve', 'python -m flows.serve')}, or unset PREFECT_API_URL"
+    return _answers("prefect", where, advice, "PREFECT_API_AUTH_STRING")
 
 
 @dataclass(frozen=True)
