@@ -19,6 +19,14 @@ from walt.tracking.config import TrackingConfig
 from walt.tracking.release_runs import EVALUATED_TAG, EVALUATION_TAG, models_digest
 
 
+def find_evaluation(root: Path) -> Path:
+    """Raises ConfigurationError where there is no ``results/evaluation.json``."""
+    place = Paths(root).evaluation
+    if not place.exists():
+        raise ConfigurationError(f"{place}: no such file; run `dvc repro` before `walt promote`")
+    return place
+
+
 def read_evaluation(config: TrackingConfig, root: Path) -> dict[str, Any]:
     """The content of ``results/evaluation.json``.
 
@@ -27,9 +35,7 @@ def read_evaluation(config: TrackingConfig, root: Path) -> dict[str, Any]:
         CorruptArtifactError: it was edited since it was made.
         StorageError: MLflow cannot be reached.
     """
-    place = Paths(root).evaluation
-    if not place.exists():
-        raise ConfigurationError(f"{place}: no such file; run `dvc repro` before `walt promote`")
+    place = find_evaluation(root)
     evaluation, has_digest = read_json_with_digest(place)
     if not has_digest:
         raise ConfigurationError(f"{place}: it has no digest: an earlier version made it; run `dvc repro`")

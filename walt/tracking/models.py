@@ -22,7 +22,7 @@ from walt.core.paths import Paths
 from walt.core.suggestions import did_you_mean
 from walt.tracking import promotion, releases, runs, server
 from walt.tracking.config import TrackingConfig
-from walt.tracking.evaluations import check_named, read_evaluation
+from walt.tracking.evaluations import check_named, find_evaluation, read_evaluation
 from walt.tracking.given_models import given_model
 from walt.tracking.promotion import Decision, Figures, PromotionRule
 from walt.tracking.release_record import keep_release, rolled_back, taken_down
@@ -57,6 +57,7 @@ def promote_newest(config: TrackingConfig, rule: PromotionRule, root: Path, meas
         ConfigurationError, CorruptArtifactError: there is no evaluation, or none that can be believed; see
             ``walt.tracking.evaluations``.
     """
+    find_evaluation(root)
     folders = release_folders(Paths(root))
     runs.deliver(config, root)
     evaluation = read_evaluation(config, root)
