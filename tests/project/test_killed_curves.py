@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
+from sqlite3 import OperationalError, connect
 from typing import Any
 
 import pytest
@@ -21,7 +24,7 @@ from walt.tracking.runs import deliver
 from walt.tracking.spool import spool_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-STEPS = 26
+STEPS = 64
 TRAINING: dict[str, Any] = {"steps": STEPS, "batch_size": 8, "log_every": 1, "checkpoint_every": 10}
 
 
@@ -37,24 +40,43 @@ def only_run(root: Path) -> MlflowRun:
     return run
 
 
-def steps_logged(root: Path) -> int:
-    """The last step of the only run's loss; 0 where it has none."""
-    connection = server.connect(CONFIG, root)
-    runs = connection.client.search_runs([connection.experiment_id])
-    return max((it.step for run in runs for it in run.data.to_proto().metrics if it.key == "loss"), default=0)
+def last_logged(root: Path, _: int) -> int:
+    """The last step of the loss in the database; 0 where it has none, or the training is about to write."""
+    with suppress(OperationalError), closing(connect(root / "mlflow.db", timeout=0.0)) as database:
+        return database.execute("SELECT max(step) FROM metrics WHERE key = 'loss'").fetchone()[0] or 0
+    return 0
 
 
-def steps_kept(root: Path) -> int:
-    """Lines of metrics in the spool that is being written."""
+def last_kept(root: Path, before: int) -> int:
+    """The last step in the spool that is being written, of a start after the step ``before``."""
     files = sorted(spool_folder(root).glob("*/records.jsonl"))
-    return files[-1].read_text().count('"grad_norm"') if files else 0
+    return before + files[-1].read_text().count('"grad_norm"') if files else 0
 
 
-def kill(stages: ForkedStages, root: Path, how_far: Any) -> None:
-    """Start the training and kill it some steps after its first checkpoint of this start, before the next."""
-    before = max(steps_saved(root / "work/train-base"), default=0)
+def kill(stages: ForkedStages, root: Path, last_step: Callable[[Path, int], int]) -> None:
+    """Start the training and kill it when its curves have a step that no checkpoint has, after the first one of this
+    start. It stands still while that is looked at: on a busy machine a look may take longer than the training.
+
+    Args:
+        last_step: of the curves, given the project and the step of the last checkpoint before this start.
+    """
+    work = root / "work/train-base"
+    before = max(steps_saved(work), default=0)
     process = stages(root, "train-base")
-    wait_for(process, lambda: max(steps_saved(root / "work/train-base"), default=0) > before and how_far(root))
+
+    def stands_between() -> bool:
+        if max(steps_saved(work), default=0) <= before:
+            return False
+        pids = [process.pid, *process.ranks()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        if last_step(root, before) > max(steps_saved(work)):
+            return True
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        return False
+
+    wait_for(process, stands_between)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
 
@@ -79,8 +101,8 @@ def check(root: Path, exact: bool = True) -> None:
 
 def test_after_a_kill(tmp_path: Path, empty_database: Path, stages: ForkedStages) -> None:
     root = write_project(tmp_path, empty_database, train_base=TRAINING)
-    kill(stages, root, lambda root: steps_logged(root) > 12)
-    assert steps_logged(root) > max(steps_saved(root / "work/train-base")), "nothing is taken again"
+    kill(stages, root, last_logged)
+    assert last_logged(root, 0) > max(steps_saved(root / "work/train-base")), "nothing is taken again"
     assert "resumed at step" in stages.finish(root, "train-base")
     check(root)
 
@@ -89,8 +111,8 @@ def test_after_kills_while_mlflow_was_away(tmp_path: Path, empty_database: Path,
     """From the start, and killed; then killed again; then it is back."""
     away = {"tracking": {"uri": DOWN.uri}}
     root = write_project(tmp_path, empty_database, train_base=TRAINING, **away)
-    kill(stages, root, lambda root: steps_kept(root) > 12)
-    kill(stages, root, lambda root: steps_kept(root) > 12)
+    kill(stages, root, last_kept)
+    kill(stages, root, last_kept)
     set_parameters(root, train_base=TRAINING)
     stages.finish(root, "train-base")
     deliver(CONFIG, root)
@@ -103,7 +125,7 @@ def test_killed_on_two_ranks_and_resumed_on_one_and_on_four(
     calm = write_project(tmp_path / "calm", empty_database, train_base=TRAINING, compute={"devices": 2})
     stages.finish(calm, "train-base")
     root = write_project(tmp_path / "4", empty_database, train_base=TRAINING, compute={"devices": 2})
-    kill(stages, root, lambda root: steps_logged(root) > 12)
+    kill(stages, root, last_logged)
     shutil.copytree(root, tmp_path / "1", symlinks=True)
     expected = {line["step"]: line["loss"] for line in read_json(calm / "models/base/history.json")}
     for devices in (1, 4):

@@ -23,7 +23,7 @@ from walt.core.storage import read_json
 from walt.core.transformers import get_transformer
 from walt.stages import train_autoencoder, train_transformer
 from walt.training.config import ResumeConfig
-from walt.training.continuation import DifferentRunError
+from walt.training.continuation import CHANGES_TAG, COURSE_TAG, DifferentRunError
 from walt.training.set_aside import checkpoints
 
 STAGES = pytest.mark.parametrize("stage", [train_transformer, train_autoencoder], ids=["transformer", "autoencoder"])
@@ -86,7 +86,8 @@ def test_another_result_stops_before_any_work_and_goes_on_when_told(
     assert project.start(choice="go-on", **SLOWER) == [2, 3]
     change = {"step": 2, "kind": "another result", "differences": [f"{section}.{CHANGE}"]}
     assert read_json(project.model / "changes.json") == [change]
-    assert project.tags == {"walt.changes": f"step 2: {section}.{CHANGE}"}
+    assert project.tags.keys() == {CHANGES_TAG, COURSE_TAG}, "another result is another run"
+    assert project.tags[CHANGES_TAG] == f"step 2: {section}.{CHANGE}"
     [last] = checkpoints(project.work)
     assert read_json(last / "state.json")["state"]["changes"] == [change]
     assert project.start(choice="go-on", **SLOWER) == []
