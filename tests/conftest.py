@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if (folder := config.stash.get(_folder, None)) is not None:
         folder.close(keep=config.stash.get(_failed, False))
     shutil.rmtree(os.environ["WALT_CACHE"])
+
+
+@pytest.fixture(autouse=True)
+def scheduling_stays() -> Iterator[None]:
+    """A test that leaves its process with a right to the processor before others makes these wait, at random."""
+    tells = hasattr(os, "sched_getscheduler")
+    before = os.sched_getscheduler(0) if tells else None
+    yield
+    assert not tells or os.sched_getscheduler(0) == before, "another scheduling (tests.support.media.scheduling_kept)"

@@ -104,19 +104,22 @@ def one_processor() -> Iterator[None]:
     os.sched_setaffinity(0, {min(allowed)})
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
         yield
-        assert other.poll() is None
+        ended = other.poll()
         other.kill()
     os.sched_setaffinity(0, allowed)
+    assert ended is None
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process cannot be kept on a processor")
 @pytest.mark.usefixtures("one_processor")
-@pytest.mark.parametrize("told", [True, False])
-def test_an_item_is_given_its_seconds_of_a_busy_processor(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the system does not tell what a process waited. Who computes longer is ended."""
-    if not told:
+@pytest.mark.parametrize("told", ["waiting and states", "states", "neither"])
+def test_an_item_is_given_its_seconds_of_a_busy_processor(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the system does not tell what a process waited, or whether it sleeps. Who computes longer is ended."""
+    if told != "waiting and states":
         monkeypatch.setattr(killable, "seconds_waited", lambda _: 0.0)
+    if told == "neither":
+        monkeypatch.setattr(killable, "_TELLS_STATES", False)
     items = [("compute", 0.3), ("compute", 600.0), ("sleep", 600.0)]
     outcomes = list(map_items(task, items, compute("process", 1), timeout_seconds=0.5))
     assert [outcome.failure and outcome.failure.code for outcome in outcomes] == [None, "timeout", "timeout"]

@@ -27,6 +27,8 @@ import psutil
 from walt.core.errors import StorageError
 
 _START_SECONDS = 120.0
+_TELLS_STATES = sys.platform == "linux"
+"""Whether the system tells a process that sleeps from one that waits for a processor; to macOS both run."""
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
@@ -119,7 +121,8 @@ class Worker:
         # not every system tells how long a process waited, and none counts what a host took from a virtual machine
         before, self._computed = self._computed, seconds_computed(self.pid)
         left = self._may_compute - self._computed
-        if left <= 0.0 or self._computed <= before or not could_run(self.pid):
+        goes_on = could_run(self.pid) if _TELLS_STATES else self._computed > before
+        if left <= 0.0 or not goes_on:
             return True
         self.deadline = time.monotonic() + left
         return False
@@ -157,7 +160,7 @@ def seconds_computed(pid: int) -> float:
 
 
 def could_run(pid: int) -> bool:
-    """Whether the main thread of a process computes, or waits for nothing but a processor. macOS says so of any."""
+    """Whether the main thread of a process computes, or waits for nothing but a processor."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_RUNNING)
     except psutil.Error:
