@@ -229,3 +229,19 @@ def test_a_run_that_is_resumed_counts_its_hours_on(tmp_path: Path, monkeypatch: 
     resumed = True
     run(tmp_path, config, later)  # steps 4 and 8 end two and four hours of training
     assert sorted(folder.name[-1] for folder in tmp_path.glob("step-*")) == ["4", "8", "9"]
+
+
+def test_a_checkpoint_counts_where_how_long_it_took_cannot_be_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk that becomes read-only in between: the next checkpoint says it, and which one is kept."""
+
+    def refused(work: Path, _: float) -> None:
+        raise StorageError(f"{work}: Read-only file system")
+
+    monkeypatch.setattr(checkpoint_writer, "note_checkpoint_seconds", refused)
+    with writing(tmp_path) as writer:
+        writer.write(1, IDENTITY, {"model": {"a": torch.zeros(1)}}, {})
+    assert torch.equal(loaded(tmp_path)["a"], torch.zeros(1))
+    said = capsys.readouterr()
+    assert "how long a checkpoint takes could not be noted" in said.out + said.err

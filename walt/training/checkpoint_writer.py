@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
+from walt.core.errors import StorageError
 from walt.core.log import warning
 from walt.core.stopping import note_checkpoint_seconds
 from walt.training import checkpoint
@@ -59,7 +60,10 @@ class CheckpointWriter:
         def work() -> None:
             checkpoint.save(self.work, step, identity, copies, state, seconds=trained[1], lasting=lasting)
             checkpoint.remove_old(self.work, self.retention.newest)
-            note_checkpoint_seconds(self.work, time.monotonic() - started)
+            try:
+                note_checkpoint_seconds(self.work, time.monotonic() - started)
+            except StorageError as error:  # the next checkpoint says it, and which one is kept
+                warning(f"how long a checkpoint takes could not be noted: {error}")
 
         self._writing = self._pool.submit(work)
 
