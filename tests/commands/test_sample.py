@@ -67,10 +67,9 @@ def test_prompts_and_seeds(plain: Path, tmp_path: Path) -> None:
     # what a video is depends on its prompt and its seed, not on what else was requested
     run(Request(prompts=("a red circle",), seed=8, steps=3, out=tmp_path / "alone"), plain)
     alone, together = (clip(tmp_path / name / "a-red-circle-seed8.mp4").astype(int) for name in ("alone", "out"))
+    assert np.abs(alone - together).mean() < 0.5  # another batch size rounds otherwise
     other = clip(tmp_path / "out/a-red-circle-seed7.mp4").astype(int)
     assert np.abs(other - together).mean() > 2
-    # another batch size rounds otherwise, and untrained models make more of it
-    assert np.abs(alone - together).mean() < np.abs(other - together).mean() / 10
 
 
 def test_the_folder_is_samples_and_the_stages_files_stay(plain: Path) -> None:
