@@ -64,7 +64,7 @@ def make_project(root: Path, empty_database: Path, unregistered: str = "") -> Pa
         trained.register_model(root / "other", "base")
     with start_run(CONFIG, root, "evaluate", {}, {}) as evaluated:
         figures = {"adherence/both": (0.75, "0.75 [0.6, 0.9]", "on")}
-        evaluated.log_release(release_digests(folders), {"seed": 0}, figures, samples)
+        evaluated.log_release(release_digests(folders), {"seed": 0}, figures, samples, "its digest")
     return root
 
 

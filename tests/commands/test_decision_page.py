@@ -44,7 +44,7 @@ def decide(project: Path, matches: int) -> str:
         run.register_model(folders["base"], "base")
     digests = release_digests(folders)
     with start_run(CONFIG, project, "evaluate", {}, {}) as run:
-        run.log_release(digests, {}, {RULE.metric: (figure.value, str(figure), "same")}, samples)
+        run.log_release(digests, {}, {RULE.metric: (figure.value, str(figure), "same")}, samples, "its digest")
     evaluation = {"models": digests, "figures": {RULE.metric: figure.as_json()}}
     return promote(CONFIG, RULE, project, folders, evaluation, lambda _: {})
 

@@ -59,7 +59,7 @@ class Tracked:
         settings: Mapping[str, Any],
         figures: Mapping[str, tuple[float, str, str]],
         samples: Path,
-        evaluation: str = "",
+        evaluation: str,
     ) -> None:
         self.evaluation = evaluation
         self.release = (dict(models), dict(settings), dict(figures), sorted(file.name for file in samples.iterdir()))

@@ -42,7 +42,7 @@ def evaluate(root: Path, folders: dict[str, Path], value: float, config: Any = C
             "adherence/both": (value, f"{value} [0.1, 1]", "on"),
             "held_out_loss/base/band_00": (0.5, "0.5 [0, 1]", "on"),
         }
-        run.log_release(release_digests(folders), {**SETTINGS, "seed": seed}, figures, samples)
+        run.log_release(release_digests(folders), {**SETTINGS, "seed": seed}, figures, samples, "its digest")
 
 
 def runs(root: Path, stage: str) -> list[MlflowRun]:

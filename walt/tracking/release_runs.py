@@ -53,7 +53,7 @@ def release_record(
     inputs: Mapping[str, str],
     samples: Path,
     timestamp: int,
-    evaluation: str = "",
+    evaluation: str,
 ) -> Record:
     """What ``write_release`` needs.
 
@@ -63,7 +63,7 @@ def release_record(
         figures: metric -> (value, the value with its interval as text, a digest of what it was measured on).
         inputs: what the evaluation read -> hash, for MLflow's data sets.
         samples: a folder of sample videos and of a picture of each, whose names are the same for every release.
-        evaluation: the digest of the file with the figures; empty: there is none.
+        evaluation: the digest of the file with the figures.
     """
     return {
         "kind": "release",
@@ -103,7 +103,7 @@ def write_release(connection: server.Connection, run_id: str, record: Record) ->
         for name, number in numbers.items():
             client.set_tag(target, f"version.{name}", number)
         client.set_tag(target, RELEASE_TAG, identity)
-    if record.get("evaluation"):  # what an earlier version kept on disk has none
+    if "evaluation" in record:  # what an earlier version kept on disk has none
         client.set_tag(run_id, EVALUATION_TAG, record["evaluation"])
         client.set_tag(run_id, EVALUATED_TAG, models_digest(models))
     values = {name: figure[0] for name, figure in record["figures"].items()}

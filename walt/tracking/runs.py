@@ -96,7 +96,7 @@ class Run:
         settings: Mapping[str, Any],
         figures: Mapping[str, tuple[float, str, str]],
         samples: Path,
-        evaluation: str = "",
+        evaluation: str,
     ) -> None:
         """Group this evaluation with the trainings of the models under one run; see ``walt.tracking.release_runs``."""
         inputs = self._description["inputs"]
@@ -194,7 +194,7 @@ class SilentRun(Run):
         settings: Mapping[str, Any],
         figures: Mapping[str, tuple[float, str, str]],
         samples: Path,
-        evaluation: str = "",
+        evaluation: str,
     ) -> None:
         """Nothing."""
 
