@@ -13,13 +13,11 @@ from typing import Any
 
 import pytest
 import torch
-from mlflow.entities import Run as MlflowRun
 
 from tests.support.forked_stages import ForkedStages
 from tests.support.ranks_project import set_parameters, steps_saved, wait_for, weights, write_project
-from tests.support.tracking import CONFIG, DOWN
+from tests.support.tracking import CONFIG, DOWN, client_of, runs_of
 from walt.core.storage import read_json
-from walt.tracking import server
 from walt.tracking.runs import deliver
 from walt.tracking.spool import spool_folder
 
@@ -32,12 +30,6 @@ TRAINING: dict[str, Any] = {"steps": STEPS, "batch_size": 8, "log_every": 1, "ch
 def tmp_path(on_disk: Path) -> Path:
     """Of trainings that are stopped on the way."""
     return on_disk
-
-
-def only_run(root: Path) -> MlflowRun:
-    connection = server.connect(CONFIG, root)
-    [run] = connection.client.search_runs([connection.experiment_id])
-    return run
 
 
 def last_logged(root: Path, _: int) -> int:
@@ -84,9 +76,9 @@ def kill(stages: ForkedStages, root: Path, last_step: Callable[[Path, int], int]
 def check(root: Path, exact: bool = True) -> None:
     """Each curve has each of its steps once, with the values of the published model's history; up to rounding where
     not ``exact``."""
-    run = only_run(root)
+    [run] = runs_of(root)
     assert run.info.status == "FINISHED"
-    client = server.connect(CONFIG, root).client
+    client = client_of(root)
     names = [name for name in run.data.metrics if not name.startswith("system/")]
     curves = {name: client.get_metric_history(run.info.run_id, name) for name in names}
     assert {"loss", "grad_norm", "lr"} <= set(curves)

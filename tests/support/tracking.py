@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from tests.support.memory_folder import folder_of_run
 from walt.tracking import schema
@@ -27,6 +29,17 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connect(CONFIG.model_copy(update={"experiment": "unused"}), root)
         (root / "mlflow.db").replace(kept)
     return kept
+
+
+def client_of(root: Path) -> MlflowClient:
+    """Of the project's database."""
+    return connect(CONFIG, root).client
+
+
+def runs_of(root: Path) -> list[Run]:
+    """All runs of the project, the newest first."""
+    connection = connect(CONFIG, root)
+    return list(connection.client.search_runs([connection.experiment_id]))
 
 
 def tag_taken_down(root: Path, name: str, version: str, sources: str = "abc,def") -> None:

@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from tests.support.tracking import CONFIG, DOWN
+from tests.support.tracking import CONFIG, DOWN, client_of, runs_of
+from tests.support.waiting import comes_true
 from walt.core.errors import TerminatedError
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
@@ -19,24 +19,12 @@ from walt.tracking.spool import pending, spool_folder
 from walt.training import continuation
 from walt.training.continuation import Beginning
 
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-
-
-def _client(root: Path) -> MlflowClient:
-    return server.connect(CONFIG, root).client
-
-
-def _runs(root: Path) -> list[MlflowRun]:
-    connection = server.connect(CONFIG, root)
-    return list(connection.client.search_runs([connection.experiment_id]))
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def points(root: Path, run: MlflowRun, name: str = "loss") -> list[tuple[int, float]]:
     """Step and value of each point, as MLflow's page and its compare view draw them."""
-    return sorted((it.step, it.value) for it in _client(root).get_metric_history(run.info.run_id, name))
+    return sorted((it.step, it.value) for it in client_of(root).get_metric_history(run.info.run_id, name))
 
 
 def loss(step: int) -> float:
@@ -62,7 +50,7 @@ def train(
 def test_steps_that_are_taken_again_are_one_point_each(root: Path) -> None:
     train(root, CONFIG, range(1, 8))
     train(root, CONFIG, range(4, 11), ends=True)  # the checkpoint is of step 3
-    [run] = _runs(root)
+    [run] = runs_of(root)
     assert points(root, run) == [(step, loss(step)) for step in range(1, 11)]
     assert points(root, run, "lr") == [(step, 0.1) for step in range(1, 11)]
 
@@ -71,7 +59,7 @@ def test_a_curve_that_the_earlier_process_did_not_have_is_whole(root: Path) -> N
     train(root, CONFIG, range(1, 8))
     with start_run(CONFIG, root, "train-base", {"seed": 1}, {}) as run:
         run.log_metrics({"loss": 0.5, "validation/loss": 0.25}, 4)
-    [stored] = _runs(root)
+    [stored] = runs_of(root)
     assert points(root, stored, "validation/loss") == [(4, 0.25)]
     assert len(points(root, stored)) == 7
 
@@ -81,7 +69,7 @@ def test_so_it_is_where_mlflow_was_away_and_gets_the_figures_later(root: Path, a
     for start, steps in enumerate((range(1, 8), range(4, 12), range(7, 16)), start=1):
         train(root, DOWN if start in away else CONFIG, steps, ends=start == 3)
     deliver(CONFIG, root)
-    [run] = _runs(root)
+    [run] = runs_of(root)
     assert points(root, run) == [(step, loss(step)) for step in range(1, 16)]
     assert run.info.status == "FINISHED"
 
@@ -93,7 +81,7 @@ def test_figures_that_are_delivered_in_another_order_are_all_there(root: Path, m
     assert len(backwards) == 2
     monkeypatch.setattr("walt.tracking.runs.pending", lambda _root: iter(backwards))
     deliver(CONFIG, root)
-    [run] = _runs(root)
+    [run] = runs_of(root)
     assert points(root, run) == [(step, loss(step)) for step in range(1, 12)]
     assert not list(spool_folder(root).iterdir())
 
@@ -115,7 +103,7 @@ def test_a_delivery_that_breaks_off_and_a_start_that_goes_on_leave_no_doubles(
     with pytest.raises(server.UnreachableError, match="again"):
         deliver(CONFIG, root)
     train(root, CONFIG, range(4, 11), ends=True)
-    [run] = _runs(root)
+    [run] = runs_of(root)
     assert points(root, run) == [(step, loss(step)) for step in range(1, 11)]
 
 
@@ -138,18 +126,18 @@ def test_another_course_is_another_run(root: Path) -> None:
     train(root, CONFIG, range(1, 8))
     train(root, CONFIG, range(4, 8), course="walt/transformer/model.py changed")
     train(root, CONFIG, range(5, 11), course="walt/transformer/model.py changed", ends=True)
-    curves = sorted(points(root, run) for run in _runs(root))
+    curves = sorted(points(root, run) for run in runs_of(root))
     assert [[step for step, _ in curve] for curve in curves] == [list(range(1, 8)), list(range(4, 11))]
-    assert {run.info.status for run in _runs(root)} == {"KILLED", "FINISHED"}
+    assert {run.info.status for run in runs_of(root)} == {"KILLED", "FINISHED"}
 
 
 def test_where_mlflow_is_away_the_run_of_another_course_is_closed_later(root: Path) -> None:
     train(root, CONFIG, range(1, 4))
-    [first] = _runs(root)
-    _client(root).update_run(first.info.run_id, status="RUNNING")  # as a kill leaves it
+    [first] = runs_of(root)
+    client_of(root).update_run(first.info.run_id, status="RUNNING")  # as a kill leaves it
     train(root, DOWN, range(1, 6), course="afresh")
     train(root, CONFIG, range(3, 8), course="afresh", ends=True)
-    found = {run.info.run_id: run for run in _runs(root)}
+    found = {run.info.run_id: run for run in runs_of(root)}
     assert found.pop(first.info.run_id).info.status == "KILLED"
     [other] = found.values()
     assert [step for step, _ in points(root, other)] == list(range(1, 8))
@@ -158,19 +146,23 @@ def test_where_mlflow_is_away_the_run_of_another_course_is_closed_later(root: Pa
 def test_what_changed_is_a_tag_of_the_run_that_goes_on(root: Path) -> None:
     train(root, CONFIG, range(1, 4))
     train(root, CONFIG, range(3, 6), changes="step 2: compute.devices 2 -> 1")
-    [run] = _runs(root)
+    [run] = runs_of(root)
     assert run.data.tags["changes"] == "step 2: compute.devices 2 -> 1"
 
 
 def test_the_machines_state_goes_on_by_step_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
     watched, name = CONFIG.model_copy(update={"system_metrics": True}), "system/cpu_utilization_percentage"
-    for more in (1, 2):
+
+    def go(wanted: int) -> None:
         with suppress(TerminatedError), start_run(watched, root, "train-base", {"seed": 1}, {}) as run:
-            assert run.run_id is not None
-            while len(_client(root).get_metric_history(run.run_id, name)) < 2 * more:
-                pass
+            run_id, client = run.run_id, client_of(root)
+            assert run_id is not None
+            assert comes_true(lambda: len(client.get_metric_history(run_id, name)) >= wanted)
             raise TerminatedError("now")
-    [stored] = _runs(root)
+
+    go(2)
+    go(4)
+    [stored] = runs_of(root)
     steps = [step for step, _ in points(root, stored, name)]
     assert steps == list(range(len(steps)))

@@ -11,10 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run as MlflowRun
 
-from tests.support.tracking import CONFIG, DOWN
+from tests.support.tracking import CONFIG, DOWN, client_of, runs_of
 from tests.support.warm import WarmCommand
 from walt.core.errors import ConfigurationError, TerminatedError
 from walt.tracking import server
@@ -22,19 +20,7 @@ from walt.tracking.provenance import git_tags
 from walt.tracking.runs import deliver, start_run
 from walt.tracking.spool import REFUSED_SUFFIX, Spool, spool_folder
 
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-
-
-def _client(root: Path) -> MlflowClient:
-    return server.connect(CONFIG, root).client
-
-
-def _runs(root: Path) -> list[MlflowRun]:
-    connection = server.connect(CONFIG, root)
-    return list(connection.client.search_runs([connection.experiment_id]))
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def test_a_run_has_parameters_curves_files_and_ends(root: Path) -> None:
@@ -45,14 +31,14 @@ def test_a_run_has_parameters_curves_files_and_ends(root: Path) -> None:
             run.log_metrics({"loss": 1.0 / step, "lr": 0.1}, step)
         run.log_metrics({"broken": math.nan}, 40)
         run.log_artifact(root / "grid.png", "samples")
-    [stored] = _runs(root)
+    [stored] = runs_of(root)
     assert stored.info.status == "FINISHED"
     assert stored.data.params == {"seed": "1", "optimizer.learning_rate": "0.002", "sizes": "[[32, 32]]"}
     assert stored.data.tags["stage"] == "train-base"
     assert stored.data.tags["who"] == "a test"
-    curve = _client(root).get_metric_history(stored.info.run_id, "loss")
+    curve = client_of(root).get_metric_history(stored.info.run_id, "loss")
     assert [(point.step, point.value) for point in curve] == [(20, 0.05), (40, 0.025)]
-    assert [file.path for file in _client(root).list_artifacts(stored.info.run_id, "samples")] == ["samples/grid.png"]
+    assert [file.path for file in client_of(root).list_artifacts(stored.info.run_id, "samples")] == ["samples/grid.png"]
     assert not spool_folder(root).exists()
 
 
@@ -62,7 +48,7 @@ def test_a_run_has_parameters_curves_files_and_ends(root: Path) -> None:
 def test_the_status_says_how_it_ended(root: Path, error: type[BaseException], status: str) -> None:
     with pytest.raises(error), start_run(CONFIG, root, "train-base", {}, {}):
         raise error("now")
-    assert _runs(root)[0].info.status == status
+    assert runs_of(root)[0].info.status == status
 
 
 def test_the_database_and_the_files_are_in_the_project_not_in_the_current_folder(
@@ -88,7 +74,7 @@ def test_inputs_are_tagged_with_the_hashes_of_dvc_lock(root: Path) -> None:
     )
     with start_run(CONFIG, root, "train-base", {}, {}):
         pass
-    [stored] = _runs(root)
+    [stored] = runs_of(root)
     assert stored.data.tags["input/data/latents"] == "4fa1b2c3d4e5f60718293a4b5c6d7e8f.dir"
     assert [data.dataset.name for data in stored.inputs.dataset_inputs] == ["data/latents"]
 
@@ -105,7 +91,7 @@ def test_the_git_commit_is_tagged(root: Path) -> None:
     (root / "a.txt").write_text("b")
     with start_run(CONFIG, root, "train-base", {}, {}):
         pass
-    tags = [run.data.tags for run in _runs(root)]
+    tags = [run.data.tags for run in runs_of(root)]
     assert {tag["git.commit"] for tag in tags} == {commit}
     assert sorted(tag["git.dirty"] for tag in tags) == ["false", "true"]
 
@@ -117,7 +103,7 @@ def test_system_metrics_are_watched(root: Path, monkeypatch: pytest.MonkeyPatch)
         history: list[object] = []
         while not history:
             assert run.run_id is not None
-            history = _client(root).get_metric_history(run.run_id, "system/cpu_utilization_percentage")
+            history = client_of(root).get_metric_history(run.run_id, "system/cpu_utilization_percentage")
 
 
 @pytest.mark.slow
@@ -126,8 +112,8 @@ def test_the_same_files_are_one_version(root: Path, model: Callable[[str, bytes]
         assert run.register_model(model("base", b"one"), "base") == "1"
         assert run.register_model(model("base", b"one"), "base") == "1"
         assert run.register_model(model("base", b"two"), "base") == "2"
-    version = _client(root).get_model_version("walt-base", "2")
-    files = [file.path for file in _client(root).list_logged_model_artifacts(version.tags[server.MODEL_TAG])]
+    version = client_of(root).get_model_version("walt-base", "2")
+    files = [file.path for file in client_of(root).list_logged_model_artifacts(version.tags[server.MODEL_TAG])]
     assert sorted(files) == ["config.json", "model.safetensors"], "the files as they are, no pickled flavour"
 
 
@@ -149,17 +135,17 @@ def test_mlflow_down_is_loud_stops_nothing_and_everything_is_delivered_once(
     with start_run(CONFIG, root, "evaluate", {}, {}):
         pass
     assert "delivered 5 records of 'train-base'" in capsys.readouterr().out
-    [late] = [run for run in _runs(root) if run.data.tags["stage"] == "train-base"]
+    [late] = [run for run in runs_of(root) if run.data.tags["stage"] == "train-base"]
     assert late.info.status == "FINISHED"
     assert late.data.params == {"seed": "3"}
     assert late.data.metrics == {"loss": 0.5}
-    assert [file.path for file in _client(root).list_artifacts(late.info.run_id, "samples")] == ["samples/grid.png"]
-    version = _client(root).get_model_version("walt-base", "1")
+    assert [file.path for file in client_of(root).list_artifacts(late.info.run_id, "samples")] == ["samples/grid.png"]
+    version = client_of(root).get_model_version("walt-base", "1")
     assert version.tags[server.DIGEST_TAG] != server.folder_digest(root / "models" / "base")
     assert not list(spool_folder(root).iterdir())
 
     deliver(CONFIG, root)
-    assert len(_runs(root)) == 2, "delivered twice"
+    assert len(runs_of(root)) == 2, "delivered twice"
 
 
 def test_mlflow_lost_in_the_middle_keeps_one_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,9 +163,9 @@ def test_mlflow_lost_in_the_middle_keeps_one_run(root: Path, monkeypatch: pytest
         run.log_metrics({"loss": 2.0}, 2)
         lost = False
         run.log_metrics({"loss": 1.0}, 3)  # into the spool as well: the curve keeps its order
-    [stored] = _runs(root)  # delivered when the run ended
+    [stored] = runs_of(root)  # delivered when the run ended
     assert stored.info.status == "FINISHED"
-    curve = _client(root).get_metric_history(stored.info.run_id, "loss")
+    curve = client_of(root).get_metric_history(stored.info.run_id, "loss")
     assert [point.value for point in curve] == [3.0, 2.0, 1.0]
 
 
@@ -200,8 +186,8 @@ def test_a_delivery_that_breaks_off_is_repeated_without_doubles(root: Path, monk
     with pytest.raises(server.UnreachableError, match="again"):
         deliver(CONFIG, root)
     deliver(CONFIG, root)
-    [stored] = _runs(root)
-    assert len(_client(root).get_metric_history(stored.info.run_id, "loss")) == 2
+    [stored] = runs_of(root)
+    assert len(client_of(root).get_metric_history(stored.info.run_id, "loss")) == 2
 
 
 @pytest.mark.slow
@@ -211,7 +197,7 @@ def test_what_a_killed_process_left_is_delivered_as_killed(root: Path, warm_walt
     with open(folder / "records.jsonl", "a", encoding="utf-8") as stream:
         stream.write('{"kind": "metr')  # cut while it was written
     deliver(CONFIG, root)
-    [stored] = _runs(root)
+    [stored] = runs_of(root)
     assert stored.info.status == "KILLED"
     assert stored.data.metrics == {"loss": 0.5}
 
@@ -221,7 +207,7 @@ def test_a_spool_that_is_being_written_is_left_alone(root: Path) -> None:
     spool.append({"kind": "run", "run_id": None})
     deliver(CONFIG, root)
     assert spool.folder.is_dir()
-    assert not _runs(root)
+    assert not runs_of(root)
 
 
 def test_what_mlflow_refuses_is_set_aside_and_blocks_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,7 +225,7 @@ def test_a_refused_name_ends_no_training_and_leaves_no_run_open(root: Path, caps
     with start_run(CONFIG, root, "train-base", {}, {}) as run:
         run.log_metrics({"a name*with?signs": 1.0}, 1)
     assert "refuses this run's figures" in capsys.readouterr().out
-    assert _runs(root)[0].info.status == "FINISHED"
+    assert runs_of(root)[0].info.status == "FINISHED"
     assert [folder.suffix for folder in spool_folder(root).iterdir()] == [REFUSED_SUFFIX]
 
 
@@ -249,7 +235,7 @@ def test_a_run_that_is_deleted_meanwhile_ends_no_training(
     (root / "grid.png").write_bytes(b"png")
     with start_run(CONFIG, root, "train-base", {}, {}) as run:
         assert run.run_id is not None
-        _client(root).delete_run(run.run_id)
+        client_of(root).delete_run(run.run_id)
         run.log_metrics({"loss": 1.0}, 1)
         run.log_artifact(root / "grid.png")
         assert run.register_model(model("base", b"one"), "base") is None
@@ -284,7 +270,7 @@ def _kill_in_a_run(warm_walt: WarmCommand, root: Path, config: str, params: dict
 
 def _kill_in_a_stored_run(warm_walt: WarmCommand, root: Path) -> None:
     _kill_in_a_run(warm_walt, root, "CONFIG", {"seed": 1})
-    assert [run.info.status for run in _runs(root)] == ["RUNNING"]
+    assert [run.info.status for run in runs_of(root)] == ["RUNNING"]
 
 
 @pytest.mark.slow
@@ -293,18 +279,18 @@ def test_a_training_that_continues_after_a_kill_is_one_run(root: Path, warm_walt
     with suppress(TerminatedError), start_run(CONFIG, root, "train-base", {"seed": 1}, {}) as run:
         run.log_metrics({"loss": 0.4}, 20)
         raise TerminatedError("now")
-    [stored] = _runs(root)
+    [stored] = runs_of(root)
     assert stored.info.status == "KILLED"
     with start_run(DOWN, root, "train-base", {"seed": 1}, {}) as run:  # MLflow is away, but the run is known
         run.log_metrics({"loss": 0.3}, 30)
     deliver(CONFIG, root)
-    [stored] = _runs(root)
+    [stored] = runs_of(root)
     assert stored.info.status == "FINISHED"
-    curve = _client(root).get_metric_history(stored.info.run_id, "loss")
+    curve = client_of(root).get_metric_history(stored.info.run_id, "loss")
     assert [(point.step, point.value) for point in curve] == [(10, 0.5), (20, 0.4), (30, 0.3)]
     with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):
         pass
-    assert len(_runs(root)) == 2, "a training that finished is not continued"
+    assert len(runs_of(root)) == 2, "a training that finished is not continued"
 
 
 @pytest.mark.slow
@@ -314,16 +300,16 @@ def test_other_parameters_after_a_kill_are_another_run_and_the_first_is_closed(
     _kill_in_a_stored_run(warm_walt, root)
     with start_run(CONFIG, root, "train-base", {"seed": 2}, {}):
         pass
-    assert {run.data.params["seed"]: run.info.status for run in _runs(root)} == {"1": "KILLED", "2": "FINISHED"}
+    assert {run.data.params["seed"]: run.info.status for run in runs_of(root)} == {"1": "KILLED", "2": "FINISHED"}
 
 
 @pytest.mark.slow
 def test_a_run_that_was_deleted_after_a_kill_is_made_again(root: Path, warm_walt: WarmCommand) -> None:
     _kill_in_a_stored_run(warm_walt, root)
-    _client(root).delete_run(_runs(root)[0].info.run_id)
+    client_of(root).delete_run(runs_of(root)[0].info.run_id)
     with start_run(CONFIG, root, "train-base", {"seed": 1}, {}):
         pass
-    assert [run.info.status for run in _runs(root)] == ["FINISHED"]
+    assert [run.info.status for run in runs_of(root)] == ["FINISHED"]
 
 
 def test_a_git_that_does_not_answer_costs_only_its_tags(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
