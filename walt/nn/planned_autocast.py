@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any, Literal
 from unittest.mock import patch
 
@@ -36,11 +37,12 @@ _WIDEST = (
 )  # fmt: skip
 
 
-def registered_names() -> set[str]:
+@cache
+def registered_names() -> frozenset[str]:
     """The operators for which torch has a rule on CUDA."""
     names = (name.removeprefix("aten::") for name in torch._C._dispatch_get_all_op_names() if name.startswith("aten::"))
     has = torch._C._dispatch_has_kernel_for_dispatch_key
-    return {name for name in names if has(f"aten::{name}", "AutocastCUDA")}
+    return frozenset(name for name in names if has(f"aten::{name}", "AutocastCUDA"))
 
 
 def rule(name: str) -> Literal["lower", "widest", "fp32"]:

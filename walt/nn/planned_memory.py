@@ -10,8 +10,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, Self
 from unittest.mock import patch
 
@@ -20,13 +18,21 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from walt.nn.known_operations import (
+    META,
+    Form,
+    KnownOperation,
+    are_known,
+    key_of,
+    known_operations,
+    mapped,
+    real_device,
+)
 from walt.nn.planned_attention import planned_attention
 from walt.nn.planned_autocast import cuda_autocast
 
 Kind = Literal["weights", "optimizer", "gradients", "batch", "activations"]
 KINDS: tuple[Kind, ...] = ("weights", "optimizer", "gradients", "batch", "activations")
-_META = torch.device("meta")
-_real_device = torch.Tensor.device.__get__
 
 
 class PlannedTensor(Tensor):
@@ -61,18 +67,20 @@ class Memory:
         self.alive: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self.phase, self.prefix = "forward", ""
         self.peaks: dict[str, dict[Kind, int]] = {}
+        self._all, self._most = 0, dict[str, int]()
 
     def begin(self) -> None:
         """Find the peaks anew from here."""
-        self.peaks = {}
+        self.peaks, self._most = {}, {}
 
     def add(self, kind: Kind, count: int) -> None:
         """``count`` bytes more."""
         self.alive[kind] += count
+        self._all += count
         if count > 0:
             phase = self.prefix + ("backward" if torch._C._current_graph_task_id() != -1 else self.phase)
-            if phase not in self.peaks or sum(self.alive.values()) > sum(self.peaks[phase].values()):
-                self.peaks[phase] = dict(self.alive)
+            if self._all > self._most.get(phase, -1):
+                self._most[phase], self.peaks[phase] = self._all, dict(self.alive)
 
 
 class Plan:
@@ -86,7 +94,7 @@ class Plan:
     def __init__(self, device: Literal["cuda", "cpu"]) -> None:
         self.device = torch.device(device)
         self.memory = Memory()
-        self._kinds: dict[int, tuple[Kind, int]] = {}
+        self._kinds: dict[int, tuple[Kind, int, weakref.ref[torch.UntypedStorage]]] = {}
 
     def place(self, module: nn.Module, kind: Kind = "weights") -> None:
         """Have a module on the ``meta`` device stand for one on the device; its gradients are counted as such."""
@@ -106,7 +114,7 @@ class Plan:
 
     def tensor(self, *shape: int, dtype: torch.dtype = torch.float32, kind: Kind = "activations") -> Tensor:
         """A tensor on the device."""
-        made = PlannedTensor(torch.empty(shape, dtype=dtype, device=_META), self.device)
+        made = PlannedTensor(torch.empty(shape, dtype=dtype, device=META), self.device)
         self.count(made, kind)
         return made
 
@@ -115,18 +123,17 @@ class Plan:
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
         if key in self._kinds:
-            before, counted = self._kinds[key]
+            before, counted, alive = self._kinds[key]
             if size != counted or (kind is not None and kind != before):
-                self._kinds[key] = kind or before, size
-                self.memory.alive[before] -= counted
+                self._kinds[key] = kind or before, size, alive
+                self.memory.add(before, -counted)
                 self.memory.add(kind or before, size)
         elif size:
-            self._kinds[key] = kind or "activations", size
+            self._kinds[key] = kind or "activations", size, weakref.ref(storage, lambda _: self._free(key))
             self.memory.add(kind or "activations", size)
-            weakref.finalize(storage, self._free, key)
 
     def _free(self, key: int) -> None:
-        kind, size = self._kinds.pop(key)
+        kind, size, _ = self._kinds.pop(key)
         self.memory.add(kind, -size)
 
     def _count_gradient(self, parameter: Tensor) -> None:
@@ -165,11 +172,11 @@ class _Calls(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if "device" in kwargs and self._is_meant(kwargs["device"]):
-            kwargs = {**kwargs, "device": _META}
+            kwargs = {**kwargs, "device": META}
         if func is Tensor.new_tensor and args[0].device.type == self.on.type:
-            return torch.empty(torch.tensor(args[1]).shape, dtype=args[0].dtype, device=_META)
+            return torch.empty(torch.tensor(args[1]).shape, dtype=args[0].dtype, device=META)
         if func is Tensor.to and len(args) > 1 and self._is_meant(args[1]):
-            args = (args[0], _META, *args[2:])
+            args = (args[0], META, *args[2:])
         return func(*args, **kwargs)
 
     def also_in(self, run_backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -188,34 +195,42 @@ class _Calls(TorchFunctionMode):
 class _Operations(TorchDispatchMode):
     """Runs each operation on ``meta``, and counts what it makes.
 
-    What an operation makes of tensors with the same shapes is remembered: models repeat their blocks.
+    What an operation makes of tensors with the same shapes is remembered, also for the next plan: models repeat their
+    blocks, and a plan is made of several.
     """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
-        self._known: dict[Any, Any] = {}
+        self._known = known_operations(torch.get_default_dtype())
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: nothing is compiled here, and torch puts more calls around each of these for it."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is torch.ops.aten.mkldnn_convolution.default:  # which has no rule for shapes
             func, args = _convolution(*args)
-        if _only_writes(func) and _has_no_values(args[0]):
-            return args[0] if func._schema.returns else None
-        if _is_view(func) and isinstance(args[0], PlannedTensor):
-            with torch._C.DisableTorchFunction():  # nothing to count, and half of all operations
+        known = self._known.get(func)
+        if known is None:
+            known = self._known[func] = KnownOperation.of(func)
+        with torch._C.DisableTorchFunction():  # else each look at a shape goes through ``_Calls``
+            if known.only_writes and _has_no_values(args[0]):
+                return args[0] if func._schema.returns else None
+            if known.is_view and isinstance(args[0], PlannedTensor):  # nothing to count, and half of all operations
                 return PlannedTensor(func(self._bare(args[0]), *args[1:], **kwargs), self.plan.device)
-        key = _key((func, args, kwargs)) if _makes_new_tensors(func) else None
-        with torch._C.DisableTorchFunction():
-            if key is not None and key in self._known:
-                return _mapped(self._known[key], _Form, lambda form: self._made(form.empty()))
+            key = key_of((args, kwargs)) if known.makes_new_tensors else None
+            if key is not None and key in known.forms:
+                return mapped(known.forms[key], Form, lambda form: self._made(form.empty()))
             found, given = self._run(func, args, kwargs)
-            forms = _mapped(found, Tensor, _Form.of)
-            if key is not None and _are_known(forms):
-                self._known[key] = forms
+            forms = mapped(found, Tensor, Form.of)
+            if key is not None and are_known(forms):
+                known.forms[key] = forms
             # what comes from the host is a batch
             kind: Kind | None = "batch" if func is torch.ops.aten._to_copy.default and not given else None
-            return _mapped(found, Tensor, lambda x: self._returned(x, given, kind))
+            return mapped(found, Tensor, lambda x: self._returned(x, given, kind))
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> tuple[Any, dict[int, tuple[Tensor, Tensor]]]:
         """The operation's result on ``meta``, and the planned tensors that it was given, by the id of what they were
@@ -223,24 +238,24 @@ class _Operations(TorchDispatchMode):
         given: dict[int, tuple[Tensor, Tensor]] = {}
 
         def bare(tensor: Tensor) -> Tensor:
-            if _real_device(tensor) != _META:
+            if real_device(tensor) != META:
                 return tensor
             plain = self._bare(tensor)
             given[id(plain)] = plain, tensor
             return plain
 
-        return func(*_mapped(args, Tensor, bare), **_mapped(kwargs, Tensor, bare)), given
+        return func(*mapped(args, Tensor, bare), **mapped(kwargs, Tensor, bare)), given
 
     @staticmethod
     def _bare(tensor: Tensor) -> Tensor:
         """What a planned tensor is on ``meta``."""
         with torch._C._PreserveDispatchKeyGuard():
             torch._C._set_meta_in_tls_dispatch_include(True)
-            plain: Tensor = Tensor._make_subclass(Tensor, tensor, False, device_for_backend_keys=_META)
+            plain: Tensor = Tensor._make_subclass(Tensor, tensor, False, device_for_backend_keys=META)
         return plain
 
     def _returned(self, value: Tensor, given: dict[int, tuple[Tensor, Tensor]], kind: Kind | None) -> Tensor:
-        if _real_device(value) != _META:
+        if real_device(value) != META:
             return value
         return given[id(value)][1] if id(value) in given else self._made(value, kind)
 
@@ -257,81 +272,7 @@ def _convolution(
     return torch.ops.aten.convolution.default, arguments
 
 
-@dataclass(frozen=True)
-class _Form:
-    """What a result looks like; on the host where it has values."""
-
-    shape: torch.Size
-    stride: tuple[int, ...]
-    dtype: torch.dtype
-    has_values: bool
-
-    @classmethod
-    def of(cls, tensor: Tensor) -> _Form:
-        return cls(tensor.shape, tensor.stride(), tensor.dtype, _real_device(tensor) != _META)
-
-    def empty(self) -> Tensor:
-        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=_META)
-
-
-def _are_known(forms: Any) -> bool:
-    """Whether that is all of a result: tensors without values."""
-    every = forms if isinstance(forms, list | tuple) else [forms]
-    return all(isinstance(form, _Form) and not form.has_values for form in every)
-
-
 def _has_no_values(written: Any) -> bool:
     """Of a tensor, or of the first of several."""
     first = written[0] if isinstance(written, list | tuple) and written else written
-    return isinstance(first, Tensor) and _real_device(first) == _META
-
-
-def _mapped(value: Any, kind: type, function: Callable[[Any], Any]) -> Any:
-    """The function's result in place of each value of this kind, in lists, tuples and mappings too."""
-    if isinstance(value, kind):
-        return function(value)
-    if isinstance(value, list | tuple):
-        parts = [_mapped(part, kind, function) for part in value]
-        return parts if isinstance(value, list) else tuple(parts)
-    if isinstance(value, dict):
-        return {name: _mapped(part, kind, function) for name, part in value.items()}
-    return value
-
-
-@cache
-def _only_writes(func: Any) -> bool:
-    """Whether an operation changes values of what it is given, and nothing else."""
-    name = func._schema.name
-    shapes = torch.Tag.inplace_view in func.tags or name in ("aten::resize_", "aten::set_", "aten::resize_as_")
-    return name.endswith("_") and func._schema.is_mutable and len(func._schema.returns) < 2 and not shapes
-
-
-@cache
-def _is_view(func: Any) -> bool:
-    """Whether an operation returns one tensor, which is always of its first argument's memory and of no other's, and
-    changes none. Those that are made of others (``contiguous``, ``reshape``) copy at times."""
-    if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
-        return False
-    arguments, returns = func._schema.arguments, func._schema.returns
-    aliases = [bool(value.alias_info) for value in arguments]
-    one = len(returns) == 1 and returns[0].alias_info is not None and not func._schema.is_mutable
-    return one and aliases[:1] == [True] and not any(aliases[1:]) and str(returns[0].type) == "Tensor"
-
-
-@cache
-def _makes_new_tensors(func: Any) -> bool:
-    """Whether an operation changes nothing that it is given, and returns no part of it."""
-    schema = func._schema
-    return not any(value.alias_info for value in (*schema.arguments, *schema.returns))
-
-
-def _key(value: Any) -> Any:
-    """What a result's shape may depend on; None where that is not known: of values on the host."""
-    if isinstance(value, Tensor):
-        return (tuple(value.shape), value.stride(), value.dtype) if _real_device(value) == _META else None
-    if isinstance(value, dict):
-        value = [part for item in sorted(value.items()) for part in item]
-    if isinstance(value, list | tuple):
-        keys = tuple(map(_key, value))
-        return None if None in keys else keys
-    return (type(value), value)
+    return isinstance(first, Tensor) and real_device(first) == META
