@@ -4,7 +4,7 @@
 # Guess:  one annotation has one box in COCO, YOLO and Pascal VOC: of a rectangle that was turned, since none of the three has angles,
 #         the upright box around it, or none.
 # Truth:  in COCO it is the box around it; in YOLO and VOC the angle is left out: a bottle turned by 90 degrees is written as one that
-#         lies, beside the object and overlapping it by a seventh. Without a word.
+#         lies, beside the object, which it does not even overlap. Without a word.
 # Seen:   label-studio-sdk 2.1.2. Known: issues 5223 and 5914 of HumanSignal/label-studio.
 set -euo pipefail
 unset PYTHONPATH
