@@ -19,8 +19,8 @@ _WORDS = (
     "mask", "masks", "masklabel", "depth", "depths", "control", "controls", "pose", "poses", "openpose", "dwpose",
     "skeleton", "canny", "edge", "edges", "hed", "mlsd", "scribble", "lineart", "seg", "segs", "segmentation", "flow",
     "normal", "normals", "ref", "reference", "references", "condition", "conditioning", "alpha", "matte", "matting",
-    "thumb", "thumbs", "thumbnail", "thumbnails", "poster", "preview", "first_frame", "firstframe", "last_frame", "proxy",
-    "proxies",
+    "thumb", "thumbs", "thumbnail", "thumbnails", "poster", "preview", "first_frame", "firstframe", "last_frame",
+    "proxy", "proxies",
 )  # fmt: skip
 _NUMBER = r"(?:[_-]?\d{1,3})?"
 _END = re.compile(rf"(?P<stem>.+?)(?P<end>[_.-](?:{'|'.join(_WORDS)})){_NUMBER}", re.IGNORECASE)
