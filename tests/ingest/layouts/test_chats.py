@@ -160,3 +160,39 @@ def test_the_column_that_is_named_reads_it(row: dict[str, Any], column: str, tmp
     assert any(column in line for line in described.lines()), described.lines()
     named = describe(tmp_path, {}, columns=TableColumns(captions=(column,)))
     assert captions(named)["a.mp4"] == "It is red."
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [  # of LLaVA's instructions for captions those without the word "describe" or "description"
+        "Offer a succinct explanation of the picture presented.", "Summarize the visual content of the image.",
+        "Give a short and clear explanation of the subsequent image.",
+        "Share a concise interpretation of the image provided.",
+        "Relay a brief, clear account of the picture shown.", "Write a terse but informative summary of the picture.",
+        "Create a compact narrative representing the image presented.",
+        "Explain the various aspects of the image before you",
+        "Clarify the contents of the displayed image with great detail",
+        "Break down the elements of the image in a detailed manner", "Walk through the important details of the image",
+        "Narrate the contents of the image with precision", "Analyze the image in a comprehensive and detailed manner",
+        "Examine the image closely and share its details", "Write an exhaustive depiction of the given image",
+        "What is happening in this video?", "请描述这个视频。",
+    ],
+)  # fmt: skip
+def test_questions_what_is_shown(asked: str, tmp_path: Path) -> None:
+    described = describe(tmp_path, {"a.mp4": V, "t.json": [llava("a.mp4", "a cat", f"<image>\n{asked}")]})
+    assert captions(described) == {"a.mp4": "a cat"}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "What is the colour of the cat?", "How many people are there in the video?", "Why does the man laugh?",
+        "Is the video about sports? Answer yes or no.", "Which of these is right? A. red B. blue", "Where is the cup?",
+        "What are the contents of the box?", "At what time does the man enter the room?",
+        "What is the object shown in the video?", "What is the person seen holding?",
+    ],
+)  # fmt: skip
+def test_questions_about_something_else(asked: str, tmp_path: Path) -> None:
+    described = describe(tmp_path, {"a.mp4": V, "t.json": [llava("a.mp4", "a red cat", asked)]})
+    assert captions(described) == {"a.mp4": None}
+    assert described.choice.may_lose_captions

@@ -23,11 +23,16 @@ _FILES = ("video", "video_url.url", "image", "image_url.url", "path", "url")
 _LISTS_OF_FILES = ("videos", "images")
 _MARK = re.compile(r"<[\w|/ ]{1,32}>|\s+")
 """``<video>``, which stands in a question where the video is meant."""
+_PICTURE = r"(?:\w+ ){0,2}(?:video|clip|film|footage|image|picture|photo|scene)"
 _ASKS_WHAT_IS_SHOWN = re.compile(
-    r"descri|caption|depict|summar|narrat|portray|what (?:is|are|happens|'s)\b.{0,40}\b(?:happen|going on|shown|see)"
-    r"|what happens|what do you see|描述|概括|说明|字幕",
+    r"descri|caption|depict|summar|narrat|portray|what happens in|what do you see|what can be seen"
+    r"|what(?: is|'s| is being) (?:happening|going on|shown)"
+    rf"|(?:interpretation|explanation|account|contents?|elements|aspects|details) of the {_PICTURE}"
+    rf"|(?:analy[sz]e|examine|illustrate) the {_PICTURE}"
+    r"|描述|概括|说明|字幕",
     re.IGNORECASE,
 )
+"""Also the instructions of LLaVA for captions (Visual Instruction Tuning, tables 11 and 12)."""
 
 
 class Chat(NamedTuple):
