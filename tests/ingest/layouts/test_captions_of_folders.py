@@ -227,7 +227,6 @@ def test_one_text_for_the_videos_of_a_folder(tmp_path: Path) -> None:
         {"x/1_depth.mp4": V},
         {"x/first.png": V},
         {"x/2.txt": "a tall cat"},
-        {"x/prompt.txt": "1.mp4 a cat"},
     ],
 )
 def test_where_a_text_may_be_of_one_of_several_files_it_is_not_taken_in_silence(tmp_path: Path, further: Files) -> None:

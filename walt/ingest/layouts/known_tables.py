@@ -271,7 +271,7 @@ def _records_of_parts(survey: Survey, seen: Peek) -> Found | None:
 def _of_records(seen: Peek, name: str) -> dict[str, Any] | None:
     """The settings that read a column of lists of records; None: it holds something else, or no captions."""
     lists = [value for record in seen.records if (value := _list_at(record, name)) is not None]
-    if name.endswith("entities"):  # the parts of one text that have a form of their own, as messengers export them
+    if usual_names.is_of_form(name):
         return None
     if not lists or not all(isinstance(value, list) for value in lists):
         return None

@@ -117,7 +117,7 @@ def _inside(value: Any, before: str, around: tuple[str, ...], depth: int) -> Ite
         return
     for name, inner in value.items():
         path = f"{before}{name}"
-        if "." in name:
+        if "." in name or usual_names.is_of_form(name):
             continue
         if isinstance(inner, dict):
             yield from _inside(inner, f"{path}.", around, depth - 1)

@@ -112,6 +112,11 @@ def is_end(name: str) -> bool:
     return is_moment(name) or any(same_name(usual, (name,)) for pair in SPANS for usual in pair)
 
 
+def is_of_form(name: str) -> bool:
+    """Whether a column lists the parts of a text that have a form of their own, as messengers export them beside it."""
+    return name.endswith("entities")
+
+
 def in_words(name: str) -> str:
     """``clipStart`` as ``clip_Start``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
