@@ -148,7 +148,7 @@ def _rich_text(parts: Sequence[Any]) -> str | None:
     None: it is something else, such as several texts."""
     texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
     mixed = {isinstance(part, Mapping) for part in parts} == {True, False}
-    return "".join(texts) if mixed and all(isinstance(text, str) for text in texts) else None
+    return "".join(map(str, texts)) if mixed and all(isinstance(text, str) for text in texts) else None
 
 
 def _as_single(text: str | BadValue) -> Cell:
