@@ -196,3 +196,31 @@ def test_questions_about_something_else(asked: str, tmp_path: Path) -> None:
     described = describe(tmp_path, {"a.mp4": V, "t.json": [llava("a.mp4", "a red cat", asked)]})
     assert captions(described) == {"a.mp4": None}
     assert described.choice.may_lose_captions
+
+
+OF_SERVICES = {
+    "OpenAI": ("custom_id", "response.body.choices.0.message.content", lambda text: {
+        "response": {"status_code": 200, "body": {
+            "object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": text}}],
+        }}, "error": None,
+    }),
+    "Google": ("key", "response.candidates.0.content.parts.0.text", lambda text: {
+        "response": {"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}]},
+    }),
+    "Anthropic": ("custom_id", "result.message.content.0.text", lambda text: {
+        "result": {"type": "succeeded", "message": {"role": "assistant", "content": [{"type": "text", "text": text}]}},
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("service", OF_SERVICES)
+def test_answers_of_services_are_named_with_their_place(service: str, tmp_path: Path) -> None:
+    """The file's name is what the user gave each request; what was asked is not in the answers."""
+    key, column, answer = OF_SERVICES[service]
+    texts = {"a.mp4": "a cat jumps over a dog", "b.mp4": "a dog sleeps in the sun"}
+    table = lines(*({"id": "batch_1", key: name, **answer(text)} for name, text in texts.items()))
+    described = describe(tmp_path, {**TWO, "out.jsonl": table})
+    assert described.choice.may_lose_captions
+    said = f"out.jsonl: answers of a service, which may be captions: --caption-column {column}"
+    assert any(said in line for line in described.lines()), described.lines()
+    assert captions(describe(tmp_path, {}, columns=TableColumns(captions=(column,)))) == texts

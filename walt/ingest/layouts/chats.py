@@ -20,6 +20,11 @@ _CHATS = ("messages", "conversations", "conversation")
 _ASKED, _ANSWERED, _SET = frozenset(("human", "user")), frozenset(("gpt", "assistant", "model")), frozenset(("system",))
 _FILES = ("video", "video_url.url", "image", "image_url.url", "path", "url")
 """Of a part of a message: where its file is."""
+_OF_SERVICES = (
+    "response.body.choices.0.message.content", "response.candidates.0.content.parts.0.text",
+    "result.message.content.0.text",
+)  # fmt: skip
+"""Where the batch services of OpenAI, Google and Anthropic write an answer."""
 _LISTS_OF_FILES = ("videos", "images")
 _MARK = re.compile(r"<[\w|/ ]{1,32}>|\s+")
 """``<video>``, which stands in a question where the video is meant."""
@@ -68,6 +73,16 @@ def chat_of(seen: Peek) -> Chat | str | None:
     if span is None:
         return f"{path} has a start or an end, of which no span in seconds can be made"
     return Chat(path, caption, span)
+
+
+def answer_of_service(seen: Peek) -> str | None:
+    """Where the records of a table have the answer of a service that was asked about each file; None: nowhere. What was
+    asked is not in them."""
+    for place in _OF_SERVICES:
+        answers = [getter(place)(record) for record in seen.records]
+        if any(answers) and all(answer is None or isinstance(answer, str) for answer in answers):
+            return place
+    return None
 
 
 def path_of(seen: Peek, name: str | None = None) -> str | BadValue | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import known_tables, usual_names
-from walt.ingest.layouts.chats import chat_of, path_of
+from walt.ingest.layouts.chats import answer_of_service, chat_of, path_of
 from walt.ingest.layouts.nested_parts import nested_parts
 from walt.ingest.layouts.paths_of_tables import Paths, find_paths, not_in_one_folder
 from walt.ingest.layouts.peek import Peek, peek, records
@@ -196,6 +196,8 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         return chat
     if chat is not None:
         columns = TableColumns(chat.path, (chat.caption,), span=chat.span)
+    if not said and (answer := answer_of_service(seen)) and find_paths(survey, seen):
+        return f"answers of a service, which may be captions: --caption-column {answer}"
     if not columns.said and (special := known_tables.settings(survey, seen)):
         return special
     alone = columns == TableColumns(captions=columns.captions) and any("." in name for name in columns.captions)
