@@ -86,6 +86,7 @@ def test_the_answer_to_a_question_what_is_shown_is_the_caption(form: str, name: 
     }  # fmt: skip
     assert refusals(described) == {}
     assert not described.choice.may_lose_captions, described.lines()
+    assert any("captions are the answers of chats, " in line for line in described.lines())
 
 
 def test_a_chat_about_a_part_of_a_video(tmp_path: Path) -> None:

@@ -222,6 +222,7 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     if any(name in survey.of_frames for name in paths.found.values()):
         settings["fps"] = FPS
         notes.append(f"rows name folders of numbered pictures; {FPS:g} per second is a guess (source.fps)")
+    notes += [f"captions are the answers of chats, {chat.caption}"] if chat else []
     spans = find_spans(survey, seen, columns.span, paths, captions)
     if spans.problem and captions and not said:
         return spans.problem
