@@ -28,9 +28,9 @@ def maps_of_texts(survey: Survey, seen: Peek) -> tuple[dict[str, Any], Paths, li
     """How to read a JSON file of maps from files to captions (``{"en": {"a.mp4": "a cat"}, "de": {...}}``): settings of
     ``FileList``, its paths, and notes; a text: why it must not be read; None: it is none."""
     whole = seen.records[0].get(FILE) if seen.records else None
-    maps = {name: value for name, value in whole.items() if _is_map(value)} if isinstance(whole, dict) else {}
-    if not maps or any(isinstance(value, list) for value in whole.values()):
+    if not isinstance(whole, dict) or any(isinstance(value, list) for value in whole.values()):
         return None
+    maps = {name: value for name, value in whole.items() if _is_map(value)}
     keys = dict.fromkeys(key for value in maps.values() for key in islice(value, _LOOKED_AT))
     records: list[Record] = [{KEY: key} for key in keys]
     paths = find_paths(survey, Peek(seen.table, (KEY,), records), KEY)
