@@ -215,3 +215,30 @@ def test_an_flv_that_was_cut_is_not_taken_for_two(tmp_path: Path, behind: bytes)
     (path := tmp_path / "cut.flv").write_bytes(data[: len(data) // 2] + behind)
     with pytest.raises(SourceError, match="truncated"):
         numbers(path)
+
+
+def test_an_mp4_whose_recording_did_not_end_is_named(tmp_path: Path) -> None:
+    """A camera without power, a download that was cut: the index is written at the end."""
+    whole = parts(video(tmp_path / "whole.mp4"))
+    assert [kind for kind, _ in whole][-1] == b"moov"
+    without = tmp_path / "without.mp4"
+    without.write_bytes(b"".join(content for kind, content in whole if kind != b"moov"))
+    with pytest.raises(SourceError, match=r"format: its index \(moov\) is missing.* was not finished") as refused:
+        probe(without)
+    assert refused.value.code == "format"
+
+
+def test_a_piece_of_a_stream_without_its_header_is_named(tmp_path: Path) -> None:
+    """A segment of DASH or HLS that was saved alone."""
+    pieces = fragments(tmp_path / "a.mp4")
+    segment = tmp_path / "1.m4s"
+    segment.write_bytes(b"".join(content for kind, content in pieces if kind in (b"moof", b"mdat")))
+    with pytest.raises(SourceError, match=r"format: a piece of a stream without its header \(moov\)"):
+        probe(segment)
+
+
+def test_what_is_no_mp4_is_not_said_to_lack_an_index(tmp_path: Path) -> None:
+    text = tmp_path / "a.mp4"
+    text.write_text("this is a text and no video at all")
+    with pytest.raises(SourceError, match="not one of the video formats"):
+        probe(text)

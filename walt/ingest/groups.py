@@ -13,6 +13,7 @@ PATTERNS = {
     "scenes of one video": r"^(.*)-Scene-\d+",
     "spans of one video, by their seconds": r"^(.*)_\d{6}_\d{6}(?:\.[^./]*)?(?:#.*)?$",
     "UCF's groups": r"^(.*_g\d+)_c\d+",
+    "chapters of one GoPro recording": r"(?i)(?:^|/)G(?:[HXLS]\d\d|P\d\d|OPR)(\d{4})(?:\.[^./]*)?(?:#.*)?$",
     "numbered clips of one YouTube video": r"^((?:.*/)?[0-9A-Za-z_-]{11})_\d+(?:\.[^./]*)?(?:#.*)?$",
 }
 """What names of inputs say of the recording that they are from, and how: the first group of each is the recording."""

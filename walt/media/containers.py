@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer
 
 from walt.media.images import SourceError, check_not_empty
-from walt.media.unread_parts import check_parts
+from walt.media.unread_parts import check_parts, without_index
 
 _MOST_ATTEMPTS = 1 << 20
 """Each goes on by 64 kB or more: zeros of 64 GB."""
@@ -35,7 +35,7 @@ def open_video(stream: IO[bytes]) -> Iterator[InputContainer]:
             container = _open(SimpleNamespace(read=stream.read, seek=stream.seek, tell=stream.tell))
         except av.FFmpegError as error:
             cause = f"not one of the video formats {DEMUXERS}, or damaged ({error.strerror})"
-            raise SourceError("format", cause) from None
+            raise SourceError("format", without_index(stream) or cause) from None
     try:
         with container:
             yield container

@@ -25,6 +25,8 @@ _MOST_BYTES = 1 << 20
 _DERIVED = (b"grid", b"iovl")
 _ALPHA = (b"auxiliary:alpha", b"hevc:2015:auxid:1")
 _PLAIN_RATE = 1 << 16
+_OF_SEGMENTS = (b"styp", b"sidx", b"moof", b"prft", b"emsg")
+"""Boxes with which pieces of a stream begin (DASH, HLS)."""
 _FLV = b"FLV"
 _FLV_TAG = 11
 
@@ -42,6 +44,25 @@ def check_parts(stream: IO[bytes]) -> None:
         pass  # a damaged header: FFmpeg says what is wrong with it
     finally:
         stream.seek(0)
+
+
+def without_index(stream: IO[bytes]) -> str | None:
+    """What an MP4 or MOV lacks that no decoder opens; None: it is none, or it has its index. The stream is moved."""
+    stream.seek(0)
+    begin = stream.read(12)
+    if not is_mov(begin) and begin[4:8] not in _OF_SEGMENTS:
+        return None
+    try:
+        kinds = {kind for kind, *_ in boxes(stream, 0, stream.seek(0, 2))}
+    except struct.error:
+        return None
+    if kinds & {b"moov", b"meta"}:
+        return None
+    if b"moof" in kinds:
+        return (
+            "a piece of a stream without its header (moov): join it to the initialisation segment, cat init.mp4 a.m4s"
+        )
+    return "its index (moov) is missing, which is written at the end: the recording or the download was not finished"
 
 
 class _Parts:

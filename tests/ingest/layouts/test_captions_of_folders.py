@@ -204,3 +204,43 @@ def test_captions_of_several_folders_have_their_names(
 def test_names_that_read_as_captions_are_told(tmp_path: Path, names: tuple[str, ...], said: bool) -> None:
     described = describe(tmp_path, dict.fromkeys(names, V))
     assert any("the files' names read as captions" in line for line in described.lines()) == said
+
+
+SHARED = {"x/1.mp4": V, "x/2.mp4": V, "x/prompt.txt": "a cat\n", "y/1.mp4": V, "y/prompt.txt": "a dog"}
+OF_SHARED = {"x/1.mp4": "a cat", "x/2.mp4": "a cat", "y/1.mp4": "a dog"}
+
+
+def test_one_text_for_the_videos_of_a_folder(tmp_path: Path) -> None:
+    """As several videos of one prompt are kept."""
+    described = describe(tmp_path, SHARED)
+    assert {item.source: item.caption for item in described.listing.items} == OF_SHARED
+    assert refusals(described) == {}
+    assert not described.choice.may_lose_captions
+    assert any("of 1 folders with several files, which share it" in note for note in described.choice.notes)
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"x/prompt.txt": "a cat\na dog\n"},  # a line for each?
+        {"x/mask.mp4": V},
+        {"x/1_depth.mp4": V},
+        {"x/first.png": V},
+        {"x/2.txt": "a tall cat"},
+    ],
+)
+def test_where_a_text_may_be_of_one_of_several_files_it_is_not_taken_in_silence(tmp_path: Path, further: Files) -> None:
+    described = describe(tmp_path, {**SHARED, "z/1.mp4": V, "z/prompt.txt": "a bird", **further})
+    assert described.choice.may_lose_captions
+    assert any("x/prompt.txt" in line for line in described.lines()), described.lines()
+    assert not any(item.caption in ("a cat", "a cat\na dog") for item in described.listing.items)
+
+
+def test_a_table_that_says_something_else_of_one_of_several_files(tmp_path: Path) -> None:
+    same = "".join(f"{name},{text}\n" for name, text in OF_SHARED.items())
+    described = describe(tmp_path / "same", {**SHARED, "t.csv": f"path,caption\n{same}"})
+    assert not described.choice.may_lose_captions, described.lines()
+    other = {**SHARED, "y/2.mp4": V, "t.csv": f"path,caption\n{same}y/2.mp4,a bird\n"}
+    described = describe(tmp_path / "other", other)
+    assert described.choice.may_lose_captions
+    assert any("y/prompt.txt says something else than t.csv" in line for line in described.lines())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -151,13 +152,18 @@ VIDEOS = tuple(f"{letter}.mp4" for letter in "abcd")
 
 PLACES = (
     "captions.csv", "metadata.jsonl", "map.json", "beside.txt", "metas/{}.txt", "{}.json", "lines", "names.txt",
-    "{}.csv", "scenes/{}.json", "parts.json", "sta.txt",
+    "languages.json", "chats.jsonl", "{}.csv", "scenes/{}.json", "parts.json", "sta.txt",
 )  # fmt: skip
 """The last four are of parts."""
 
 
 Written = dict[str, dict[str, str]]
 """Place -> video -> caption."""
+
+
+def _chat(video: str, text: str) -> dict[str, Any]:
+    asked = [{"type": "video", "video": video}, {"type": "text", "text": "Describe it."}]
+    return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": text}]}
 
 
 def files_of(written: Written) -> tuple[Files, dict[tuple[str, str], str]]:
@@ -183,6 +189,10 @@ def files_of(written: Written) -> tuple[Files, dict[tuple[str, str], str]]:
             files[place] = lines(*({"file_name": video, "text": text} for video, text in captions.items()))
         elif place == "map.json":
             files[place] = captions
+        elif place == "languages.json":
+            files[place] = {"en": captions, "de": {}}
+        elif place == "chats.jsonl":
+            files[place] = lines(*(_chat(video, text) for video, text in captions.items()))
         elif place == "parts.json":
             files[place] = {video: [{"start": 0, "end": 1.5, "caption": text}] for video, text in captions.items()}
         elif place == "sta.txt":

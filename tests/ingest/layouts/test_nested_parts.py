@@ -57,10 +57,28 @@ def test_texts_under_another_name_end_init_and_can_be_named(tmp_path: Path) -> N
 def test_captions_of_moments_without_an_end(tmp_path: Path) -> None:
     """Ego4D's narrations."""
     said = [{"timestamp_sec": 1.2, "timestamp_frame": 36, "narration_text": "#C C picks a cup"}]
-    whole = {"videos": {"a": {"narration_pass_1": {"narrations": said}}}}
+    whole = {"videos": {"a": {"narration_pass_1": {"narrations": said}, "narration_pass_2": {"narrations": said}}}}
     described = describe(tmp_path, {**TWO, "narration.json": whole})
     assert described.choice.may_lose_captions
-    assert any("of no part a start and an end in seconds" in line for line in described.lines())
+    assert any(
+        "narration_pass_2.narrations.narration_text: of no part a start and an end in seconds, only timestamp_frame, "
+        "timestamp_sec: write a table of them" in line
+        for line in described.lines()
+    ), described.lines()
+
+
+def test_texts_beside_them_that_have_a_start_and_an_end_are_named(tmp_path: Path) -> None:
+    """Ego4D's summaries, which its file of narrations holds too."""
+    said = [{"timestamp_sec": 1.2, "timestamp_frame": 36, "narration_text": "#C C picks a cup"}]
+    summaries = [{"start_sec": 0.0, "end_sec": 3.0, "summary_text": "#Summary C makes tea", "_annotation_uid": "1"}]
+    passes = {"narration_pass_1": {"narrations": said, "summaries": summaries}, "status": "complete"}
+    described = describe(tmp_path, {**TWO, "narration.json": {"videos": {"a": passes}}})
+    assert described.choice.may_lose_captions
+    column = "narration_pass_1.summaries.summary_text"
+    assert any(f"--caption-column reads {column}, which have them" in line for line in described.lines())
+    assert parts(describe(tmp_path, {}, columns=TableColumns(captions=(column,)))) == {
+        "a#t=0,3": "#Summary C makes tea"
+    }
 
 
 def test_one_of_two_lists_of_captions_is_named(tmp_path: Path) -> None:

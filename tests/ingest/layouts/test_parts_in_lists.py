@@ -172,3 +172,15 @@ def test_annotations_of_regions_and_of_parts_that_cannot_be_told_are_not_of_the_
     notes = [{**COCO["annotations"][0], "segment": [0.5, 1.5]}]
     described = described_with(tmp_path, {"captions.json": {**COCO, "annotations": notes}})
     assert [(item.caption, item.span) for item in described.listing.items] == [("a cat", (0.5, 1.5))]
+
+
+def test_didemo_as_it_is_published_says_how_to_go_on(tmp_path: Path) -> None:
+    """Each of four people said from which to which five seconds a moment is."""
+    row = {"times": [[0, 0], [0, 0], [0, 1], [0, 0]], "description": "a cat jumps", "video": "a.mp4"}
+    rows = [
+        {**row, "annotation_id": 1, "num_segments": 6, "dl_link": "https://x.y/v?id=1", "reference_description": ""}
+    ]
+    described = described_with(tmp_path, {"train_data.json": rows})
+    assert described.choice.may_lose_captions
+    assert any("times ([[0, 0], [0, 0], [0, 1], [0, 0]]) seems to be a span" in line for line in described.lines())
+    assert not any(item.captions for item in described.listing.items)

@@ -13,12 +13,14 @@ from pathlib import PurePosixPath
 
 from walt.ingest.sources.caption_files import filled
 from walt.ingest.sources.folders import glob_expression
+from walt.media.kinds import kind_of
 
 _WORDS = (
     "mask", "masks", "masklabel", "depth", "depths", "control", "controls", "pose", "poses", "openpose", "dwpose",
     "skeleton", "canny", "edge", "edges", "hed", "mlsd", "scribble", "lineart", "seg", "segs", "segmentation", "flow",
     "normal", "normals", "ref", "reference", "references", "condition", "conditioning", "alpha", "matte", "matting",
     "thumb", "thumbs", "thumbnail", "thumbnails", "poster", "preview", "first_frame", "firstframe", "last_frame",
+    "proxy", "proxies",
 )  # fmt: skip
 _NUMBER = r"(?:[_-]?\d{1,3})?"
 _END = re.compile(rf"(?P<stem>.+?)(?P<end>[_.-](?:{'|'.join(_WORDS)})){_NUMBER}", re.IGNORECASE)
@@ -57,6 +59,15 @@ def _glob(name: str, paths: set[str], stems: set[str]) -> str | None:
     if path.stem not in stems and not (numbered and numbered[1] in stems):
         return None
     return folder_of_companions(folder)
+
+
+def may_share(folder: str, files: Iterable[str], captioned: set[str]) -> bool:
+    """Whether the files of a folder may be what one text in it describes, such as several videos of one prompt: all are
+    videos or all are pictures, none is called a mask, a first frame and the like, and none has a caption of its own."""
+    names = [*files]
+    stems = (PurePosixPath(name).stem for name in names)
+    apart = any(_is_named(stem) or _END.fullmatch(stem) for stem in stems) or folder_of_companions(folder)
+    return len(set(map(kind_of, names))) == 1 and not apart and captioned.isdisjoint(f"{folder}/{n}" for n in names)
 
 
 def of_several(template: str, texts: Iterable[str], media: Iterable[str]) -> tuple[set[str], set[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.maps_of_texts import maps_of_texts
 from walt.ingest.layouts.nested_parts import nested_parts
 from walt.ingest.layouts.paths_of_tables import Paths, find_paths
 from walt.ingest.layouts.peek import Peek
@@ -40,6 +41,7 @@ def settings(survey: Survey, seen: Peek) -> Found | None:
         _something,
         _miradata,
         _webvid,
+        _maps_of_texts,
         _lists_of_parts,
         _records_of_parts,
         nested_parts,
@@ -227,6 +229,12 @@ def _webvid(survey: Survey, seen: Peek) -> Found | None:
     return _with(max(ways, key=lambda way: way.hits, default=None), {"caption_columns": ("name",)})
 
 
+def _maps_of_texts(survey: Survey, seen: Peek) -> Found | None:
+    """A map from files to captions for each language."""
+    found = maps_of_texts(survey, seen)
+    return found if found is None or isinstance(found, str) else _with(found[1], found[0], found[2])
+
+
 def _lists_of_parts(survey: Survey, seen: Peek) -> Found | None:
     """A record for each video, with lists of the captions of its parts and of their spans (``{"start": [...], "end":
     [...], "text": [...]}``, ``{"events": [[0, 2], ...], "captions": [...]}``)."""
@@ -263,6 +271,8 @@ def _records_of_parts(survey: Survey, seen: Peek) -> Found | None:
 def _of_records(seen: Peek, name: str) -> dict[str, Any] | None:
     """The settings that read a column of lists of records; None: it holds something else, or no captions."""
     lists = [value for record in seen.records if (value := _list_at(record, name)) is not None]
+    if usual_names.is_of_form(name):
+        return None
     if not lists or not all(isinstance(value, list) for value in lists):
         return None
     inside = [part for value in lists for part in value]

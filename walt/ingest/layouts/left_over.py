@@ -8,7 +8,15 @@ from walt.ingest.layouts.choice import Choice
 from walt.ingest.layouts.sidecars import Sidecars
 from walt.ingest.layouts.special import lance_note
 from walt.ingest.layouts.survey import Survey
-from walt.ingest.layouts.unused import Unused, counted, holds_prose, may_hold_captions, named, other_files
+from walt.ingest.layouts.unused import (
+    Unused,
+    counted,
+    holds_prose,
+    is_of_numbered,
+    may_hold_captions,
+    named,
+    other_files,
+)
 
 _MOST_SHOWN = 12
 
@@ -75,8 +83,14 @@ def left(
     if texts := [name for name in survey.texts if name not in used and name not in said_of]:
         cause = "beside what was named" if chosen else "no video or image has its name"
         holding = [] if chosen or choice.captioned else [name for name in texts if holds_prose(survey, name)]
-        for names in (holding, [name for name in texts if name not in holding]):
-            unused += [Unused(names, cause, bool(holding) and names == holding)] if names else []
+        unused += (
+            [Unused(holding, f"{cause}: give it that, or write a table with path,caption", True)] if holding else []
+        )
+        numbered = [name for name in texts if not chosen and name not in holding and is_of_numbered(survey, name)]
+        how = "files are numbered behind its name: give it the name of one, or write a table with path,caption"
+        unused += [Unused(numbered, how, True)] if numbered else []
+        others = [name for name in texts if name not in holding and name not in numbered]
+        unused += [Unused(others, cause)] if others else []
     choice.unused += other_files(survey, may_lose=not chosen and not choice.captioned, chosen=chosen)
     return choice
 

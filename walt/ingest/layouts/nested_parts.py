@@ -4,12 +4,13 @@ videos, each with its clips, each with its annotations."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.caption_fields import is_prose
 from walt.ingest.layouts.paths_of_tables import Paths, find_paths
 from walt.ingest.layouts.peek import Peek, columns_of
 from walt.ingest.layouts.spans_of_tables import beyond, spans_inside
@@ -49,16 +50,15 @@ def nested_parts(
     """
     if not seen.table.lower().endswith((".json", ".jsonl", ".ndjson")):
         return None
-    chains = [chain for lists in _lists(seen.records) if (chain := _chain(survey, seen, lists, wanted))]
-    chains = [chain for chain in chains if chain.paths and chain.paths.hits]
+    chains = _chains(survey, seen, lambda column: column in wanted if wanted else usual_names.is_caption(_last(column)))
     if not chains:
         return None
+    if not any(chain.spans for chain in chains):
+        return _without_spans(survey, seen, chains)
     if len(chains) > 1:
         names = " and in ".join(chain.captions[0] for chain in chains)
         return f"captions in {names}, of which one can be read: name it with --caption-column"
     [chain] = chains
-    if not chain.spans:
-        return f"{chain.captions[0]}: of no part a start and an end in seconds: write a table of them"
     paths = chain.paths
     assert paths is not None, "only chains whose files were found are left"
     spans = ((record, [span_of_cells([getter(name)(record) for name in chain.spans])]) for record in chain.flat.records)
@@ -75,6 +75,34 @@ def nested_parts(
     return found, paths.hits, [f"captions from {' and '.join(chain.captions)}", f"spans from {shown}"]
 
 
+def _chains(survey: Survey, seen: Peek, fits: Callable[[str], bool]) -> list[_Chain]:
+    """Those that have captions, of files that are here. Args: fits: whether a column may be one of captions."""
+    chains = [chain for lists in _lists(seen.records) if (chain := _chain(survey, seen, lists, fits))]
+    return [chain for chain in chains if chain.paths and chain.paths.hits]
+
+
+def _without_spans(survey: Survey, seen: Peek, chains: Sequence[_Chain]) -> str:
+    """Why captions of parts are not read of which nothing says when they begin and end; and what can be, if there are
+    other texts that have spans."""
+    names = ", ".join(column for chain in chains for column in chain.captions)
+    inside = {_last(column) for chain in chains for column in chain.flat.columns if column.startswith(chain.lists[-1])}
+    moments = ", ".join(sorted(filter(usual_names.is_moment, inside)))
+    said = f"{names}: of no part a start and an end in seconds{f', only {moments}' if moments else ''}"
+    others = [
+        column
+        for chain in _chains(survey, seen, lambda column: not usual_names.is_caption(_last(column)))
+        for column in chain.captions
+        if chain.spans and any(is_prose(getter(column)(record), 3) for record in chain.flat.records)
+    ]
+    if others:
+        return f"{said}; --caption-column reads {' or '.join(others)}, which have them"
+    return f"{said}: write a table of them"
+
+
+def _last(column: str) -> str:
+    return column.rpartition(".")[2]
+
+
 def _lists(records: Sequence[Record]) -> list[tuple[str, ...]]:
     """The lists of records that are inside of records, each with those that it is inside of, from the outermost."""
     found: dict[tuple[str, ...], None] = {}
@@ -89,7 +117,7 @@ def _inside(value: Any, before: str, around: tuple[str, ...], depth: int) -> Ite
         return
     for name, inner in value.items():
         path = f"{before}{name}"
-        if "." in name:
+        if "." in name or usual_names.is_of_form(name):
             continue
         if isinstance(inner, dict):
             yield from _inside(inner, f"{path}.", around, depth - 1)
@@ -99,17 +127,14 @@ def _inside(value: Any, before: str, around: tuple[str, ...], depth: int) -> Ite
                 yield from _inside(part, f"{path}.", (*around, path), depth - 1)
 
 
-def _chain(survey: Survey, seen: Peek, lists: tuple[str, ...], wanted: tuple[str, ...]) -> _Chain | None:
+def _chain(survey: Survey, seen: Peek, lists: tuple[str, ...], fits: Callable[[str], bool]) -> _Chain | None:
     """What a list holds; None: no captions."""
     rows = exploded(enumerate(seen.records, 1), lists)
     records = list(islice((record for _, record in rows if not isinstance(record, BadValue)), _MOST_PARTS))
     parts = [part for record in records if isinstance(part := getter(lists[-1])(record), dict)]
     fields = dict.fromkeys(field for part in parts for field in part)
     texts = [field for field in fields if any(isinstance(part.get(field), str) for part in parts)]
-    if wanted:
-        texts = [field for field in texts if f"{lists[-1]}.{field}" in wanted]
-    else:
-        texts = [field for field in texts if usual_names.is_caption(field)]
+    texts = [field for field in texts if fits(f"{lists[-1]}.{field}")]
     if not texts or not any(
         isinstance(part.get(field), str) and part[field].strip() for part in parts for field in texts
     ):

@@ -26,8 +26,10 @@ def prose_columns(survey: Survey, found: Recognised) -> list[str]:
     ]
     taken = {name for names in used if isinstance(names, tuple) for name in names}
     left = [name for name in seen.columns if name not in taken and name not in usual_names.LABELS]
+    left = [name for name in left if not usual_names.is_of_form(name)]
     of_chats = dict.fromkeys(f"{name}.-1.{field}" for name in left for field in _fields_of_chat(seen, name))
-    prose = [name for name in (*left, *of_chats) if any(is_prose(getter(name)(record), 2) for record in seen.records)]
+    looked = (*left, *(name for name in of_chats if name not in taken))
+    prose = [name for name in looked if any(is_prose(getter(name)(record), 2) for record in seen.records)]
     chats = {name.partition(".-1.")[0] for name in of_chats}
     others = [name for name in left if name not in chats]
     of_lists = dict.fromkeys(f"{name}.*.{field}" for name in others for field in _fields_inside(seen, name))

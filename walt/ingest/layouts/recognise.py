@@ -20,6 +20,7 @@ from walt.ingest.layouts.special import recognise_special
 from walt.ingest.layouts.survey import FOREIGN_TABLES, Survey
 from walt.ingest.layouts.tables import Recognised, TableColumns, recognise_tables, texts_with_names
 from walt.ingest.layouts.tars import patterns_of, recognise_tars
+from walt.ingest.layouts.texts_inside_files import texts_inside_files
 from walt.ingest.layouts.unused import Unused, named, reads_as_captions
 from walt.ingest.sources.file_list import shape_of, split_of
 from walt.ingest.sources.frame_folders import why_no_frames
@@ -249,7 +250,7 @@ def _without_captions(survey: Survey, labels: bool) -> Choice:
     if labels:
         raise ConfigurationError(f"{survey.folder.location('')}: its files are not in folders of two classes or more")
     notes = [f"the folders {named(names)} may be classes: --labels-from-folders"] if len(names) > 1 and whole else []
-    notes += reads_as_captions(survey.media)
+    notes += [*reads_as_captions(survey.media), *texts_inside_files(survey)]
     broken = [(folder, why) for folder, names in survey.by_folder.items() if (why := why_no_frames(names))]
     if broken:
         said = f"numbered pictures, taken as stills, not as a video: {broken[0][1]}"

@@ -11,6 +11,7 @@ from walt.ingest.layouts.choice import Choice
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.unused import Unused
 from walt.ingest.sources.adapters import entries
+from walt.ingest.sources.caption_files import filled
 from walt.ingest.sources.dataset import Dataset
 from walt.ingest.sources.folders import Folder
 from walt.ingest.sources.items import Again, Entry, Item, Listing, Rules, Span
@@ -60,11 +61,13 @@ def beside_is_the_same(choice: Choice, listing: Listing, dataset: Dataset) -> tu
         name for (name, span), texts in _said_by(dataset.folder, own.items).items() if not texts <= said[name, span]
     }
     differ |= {refusal.source for refusal in own.refusals if refusal.code == "bad_caption"}
-    odd = next((text for text, name in sorted(sidecars.owners.items()) if name in differ), None)
     table = _first(choice)
-    if odd is None:
+    if not differ:
         unused = Unused(sorted(sidecars.used), f"the same captions as in {table}")
     else:
+        places = {filled(file.file, name) for file in sidecars.files for name in differ}  # also those of several files
+        of_them = (text for text, name in sidecars.owners.items() if name in differ or text in places)
+        odd = min(of_them, default=min(sidecars.used))
         cause = f"captions of single files, beside what is read; {odd} says something else than {table}"
         unused = Unused(sorted(sidecars.used), cause, True)
     return replace(choice, unused=[*choice.unused, unused], beside=None), listing

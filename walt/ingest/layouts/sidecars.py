@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import Any
 
 from walt.ingest.layouts.caption_fields import (
     are_settings,
@@ -23,18 +22,17 @@ from walt.ingest.layouts.caption_fields import (
     texts_inside,
 )
 from walt.ingest.layouts.companions import folder_of_companions, of_several
-from walt.ingest.layouts.parts_beside import lists_parts, part_file, recognise_parts, spans_of_records
+from walt.ingest.layouts.parts_beside import part_file, recognise_parts, spans_of_records
 from walt.ingest.layouts.peek import peek
 from walt.ingest.layouts.survey import TEXTS, Survey
+from walt.ingest.layouts.texts_of_folders import OF_FOLDER, of_folders, record_in, text_in
 from walt.ingest.sources.alike_names import folded
-from walt.ingest.sources.caption_files import LONGEST_TEXT, filled, text_of
+from walt.ingest.sources.caption_files import filled
 from walt.ingest.sources.caption_places import CaptionFile
 from walt.ingest.sources.folders import glob_expression
 from walt.ingest.tables.fields import getter
 
 _LOOKED_AT = 32
-_OF_FOLDER = "{folder}/"
-_NAMED_AS_CAPTION = re.compile(r"caption|prompt|descri|(^|_)text", re.IGNORECASE)
 _AND_ITS_CAPTION = re.compile(
     r"(.+)([_-])(captions?|prompts?|desc|descriptions?|texts?|segments?|annotations?|metadata|meta|info|parts|scenes|"
     r"ar|cn|cs|de|en|eng|es|fr|hi|it|ja|jp|ko|kr|nl|pl|pt|ru|sv|th|tr|uk|vi|zh|chinese|english|french|german|"
@@ -109,7 +107,7 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
         if wanted or not _has_captions_of_the_whole(survey, template, templates[template], parts[template]):
             records.pop(template, None)
     for template, names in sorted(records.items()):
-        looked = [_record(survey, name) for name in islice(names, _LOOKED_AT)]
+        looked = [record_in(survey, name) for name in islice(names, _LOOKED_AT)]
         named = tuple(field for field in wanted if any(map(getter(field), looked)))
         of_downloader = any(name in record for record in looked for name in _OF_DOWNLOADERS)
         spoken = template in heard
@@ -142,7 +140,7 @@ def recognise_sidecars(survey: Survey, wanted: tuple[str, ...] = ()) -> Sidecars
 def _add_texts(found: Sidecars, survey: Survey, texts: Mapping[str, dict[str, str]]) -> None:
     """Add what texts say of the files that they are beside."""
     for template, names in sorted(texts.items()):
-        if any(are_settings(_text(survey, name)) for name in islice(names, _LOOKED_AT)):
+        if any(are_settings(text_in(survey, name)) for name in islice(names, _LOOKED_AT)):
             found.settings += names
             for name in names:
                 del found.beside[name]
@@ -154,8 +152,10 @@ def _add_texts(found: Sidecars, survey: Survey, texts: Mapping[str, dict[str, st
             continue
         found.files.append(CaptionFile(file=template))
         found.owners |= names
-        if template.startswith(_OF_FOLDER):
-            found.notes.append(f"captions are {template.removeprefix(_OF_FOLDER)} in the folder of each file")
+        if template.startswith(OF_FOLDER):
+            shared = sum(len(survey.by_folder[name.rpartition("/")[0]]) > 1 for name in names)
+            more = f", of {shared} folders with several files, which share it" if shared else ""
+            found.notes.append(f"captions are {template.removeprefix(OF_FOLDER)} in the folder of each file{more}")
         if several := _with_several_lines(survey, names):
             said = "have several lines; all lines of a text are one caption"
             found.notes.append(f"{template}: {several} {said}")
@@ -163,7 +163,7 @@ def _add_texts(found: Sidecars, survey: Survey, texts: Mapping[str, dict[str, st
 
 def _are_spoken(survey: Survey, names: Iterable[str]) -> bool:
     """Whether some of the first JSON files are of what was heard."""
-    return any(are_spoken(_record(survey, name)) for name in islice(names, _LOOKED_AT))
+    return any(are_spoken(record_in(survey, name)) for name in islice(names, _LOOKED_AT))
 
 
 def _has_captions_of_the_whole(
@@ -172,7 +172,7 @@ def _has_captions_of_the_whole(
     """Whether JSON files that list parts have captions of the whole files too."""
     if not template.lower().endswith(".json") or (isinstance(parts, CaptionFile) and parts.records is None):
         return False
-    return bool(caption_fields(_record(survey, name) for name in islice(names, _LOOKED_AT)))
+    return bool(caption_fields(record_in(survey, name) for name in islice(names, _LOOKED_AT)))
 
 
 def _add_parts(found: Sidecars, names: dict[str, str], parts: CaptionFile | str | None, *, chosen: bool) -> None:
@@ -196,9 +196,9 @@ def _add_parts(found: Sidecars, names: dict[str, str], parts: CaptionFile | str 
 
 def _is_spoken(survey: Survey, name: str) -> bool:
     """Whether a text is subtitles, or has the words of those that are beside it."""
-    text, stem = _text(survey, name), name.rpartition(".")[0]
+    text, stem = text_in(survey, name), name.rpartition(".")[0]
     beside = [other for end in (".srt", ".vtt") if (other := f"{stem}{end}") in survey.foreign]
-    return are_subtitles(text) or any(are_words_of(text, _text(survey, other)) for other in beside)
+    return are_subtitles(text) or any(are_words_of(text, text_in(survey, other)) for other in beside)
 
 
 def _is_report(survey: Survey, table: str) -> bool:
@@ -231,7 +231,10 @@ def _templates(survey: Survey, candidates: Iterable[str], sidecars: Sidecars) ->
                 for template in _ways(name, f"{sign}{middle}{path.suffix}", media):
                     found[template][name] = media
     known = {name for names in found.values() for name in names}
-    for template, names in _of_folders(survey, (name for name in candidates if name not in known)):
+    captioned = {media for names in found.values() for media in names.values()}
+    for template, names in of_folders(
+        survey, (name for name in candidates if name not in known), captioned, sidecars.unread
+    ):
         found[template] |= names
     left = _without_repetition(found)
     for template in [template for template in left if "{stem}" in template or "{rest}" in template]:
@@ -249,28 +252,6 @@ def _in_two(stem: str) -> tuple[str, str, str]:
     """A name in two at its last dot, or before what says that it is of captions: ``a.en``, ``a_caption``."""
     found = _AND_ITS_CAPTION.fullmatch(stem)
     return (found[1], found[2], found[3]) if found and not _LANGUAGE.search(found[1]) else stem.rpartition(".")
-
-
-def _of_folders(survey: Survey, candidates: Iterable[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Texts and records of one name in folders that hold one media file each: ``x/video.mp4``, ``x/caption.txt``."""
-    by_name: dict[str, dict[str, str]] = defaultdict(dict)
-    for name in candidates:
-        folder, _, last = name.rpartition("/")
-        is_text = last.lower().endswith(TEXTS)
-        inside = survey.by_folder.get(folder, [])
-        if folder and len(inside) == 1 and not (is_text and not _NAMED_AS_CAPTION.search(last)):
-            by_name[last][name] = f"{folder}/{inside[0]}"
-    for last, names in by_name.items():
-        if len(names) > 1 and not any(_is_table(survey, name) for name in islice(names, _LOOKED_AT)):
-            yield f"{_OF_FOLDER}{last}", names
-
-
-def _is_table(survey: Survey, name: str) -> bool:
-    """Whether a text or a JSON file names files, or is not a record of captions."""
-    is_text = name.lower().endswith(TEXTS)
-    if survey.is_named_in(name):
-        return True
-    return not (is_text or caption_fields([_record(survey, name)]) or lists_parts(survey, name))
 
 
 def _ways(name: str, suffix: str, media: str) -> Iterator[str]:
@@ -305,27 +286,15 @@ def _without_repetition(found: dict[str, dict[str, str]]) -> dict[str, dict[str,
 def _with_several_lines(survey: Survey, names: Iterable[str]) -> str:
     """``3 of 32``: how many of the first texts have more than a line; empty for none."""
     looked = list(islice(names, _LOOKED_AT))
-    several = sum(len(_text(survey, name).strip().splitlines()) > 1 for name in looked)
+    several = sum(len(text_in(survey, name).strip().splitlines()) > 1 for name in looked)
     return f"{several} of {len(looked)}" if several else ""
-
-
-def _text(survey: Survey, name: str) -> str:
-    return text_of(survey.folder.read(name, LONGEST_TEXT) or b"")
 
 
 def _holds_texts(survey: Survey, name: str) -> bool:
     """Whether a JSON file is a text, or a list with some, or has texts under the names of captions somewhere inside."""
     try:
-        content = json.loads(_text(survey, name))
+        content = json.loads(text_in(survey, name))
     except (ValueError, RecursionError):
         return False
     parts = content if isinstance(content, list) else [content]
     return any(isinstance(part, str) for part in parts) or any(texts_inside(content))
-
-
-def _record(survey: Survey, name: str) -> dict[str, Any]:
-    try:
-        record = json.loads(_text(survey, name))
-    except (ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}

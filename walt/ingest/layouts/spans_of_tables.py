@@ -125,12 +125,18 @@ def _candidates(
 ) -> Iterator[tuple[tuple[str, ...], list[list[Any]], list[Span | None]]]:
     """Columns by these names: (names, their values in each record, the span of each record)."""
     for wanted in usual:
-        names = tuple(found for name in wanted if (found := usual_names.same_name(name, seen.columns)))
+        names = tuple(found for name in wanted if (found := _column(name, seen)))
         if len(names) < len(wanted) or set(names) & set(captions):
             continue
         getters = [getter(name) for name in names]
         ends = [[find(record) for find in getters] for record in seen.records]
         yield names, ends, [*map(span_of_cells, ends)]
+
+
+def _column(name: str, seen: Peek) -> str | None:
+    """The column with a name, which may also be a place in lists (``messages.0.start``) that no column is called."""
+    inside = "." in name and any(getter(name)(record) is not None for record in seen.records)
+    return usual_names.same_name(name, seen.columns) or (name if inside else None)
 
 
 def _are_spans(ends: list[list[Any]], spans: list[Span | None]) -> bool:

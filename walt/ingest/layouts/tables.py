@@ -12,13 +12,15 @@ from typing import Any
 
 from walt.core.errors import ConfigurationError
 from walt.ingest.layouts import known_tables, usual_names
+from walt.ingest.layouts.chats import answer_of_service, chat_of, path_of
 from walt.ingest.layouts.nested_parts import nested_parts
-from walt.ingest.layouts.paths_of_tables import find_paths, not_in_one_folder
+from walt.ingest.layouts.paths_of_tables import Paths, find_paths, not_in_one_folder
 from walt.ingest.layouts.peek import Peek, peek, records
 from walt.ingest.layouts.spans_of_tables import find_spans
 from walt.ingest.layouts.special import FPS
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.templates import recording_of, value_of
+from walt.ingest.layouts.versioned_tables import parts_of_versions
 from walt.ingest.sources.file_list import split_of
 from walt.ingest.sources.kinds import FileList
 from walt.ingest.tables.cells import BadValue, Record, convert, short
@@ -90,10 +92,14 @@ def recognise_tables(
     Raises:
         ConfigurationError: a column that the user named is in none of the tables.
     """
+    versions = parts_of_versions(survey)
     looked, why, tables = [], dict[str, str](), sorted(tables)
     for number, table in enumerate(tables):
         if number >= MOST_TABLES:
             why[table] = f"only the first {MOST_TABLES} tables are looked at"
+            continue
+        if table in versions:
+            why[table] = versions[table]
             continue
         seen = peek(survey.folder, table)
         if seen.problem:
@@ -185,6 +191,13 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     unknown = next((name for name in missing if name not in seen.columns and "." not in name and name != TABLE), None)
     if unknown:
         return f"no column '{unknown}' (columns: {', '.join(seen.columns)})"
+    said, chat = columns.said, None if columns.said else chat_of(seen)
+    if isinstance(chat, str):
+        return chat
+    if chat is not None:
+        columns = TableColumns(chat.path, (chat.caption,), span=chat.span)
+    if not said and (answer := answer_of_service(seen)) and find_paths(survey, seen):
+        return f"answers of a service, which may be captions: --caption-column {answer}"
     if not columns.said and (special := known_tables.settings(survey, seen)):
         return special
     alone = columns == TableColumns(captions=columns.captions) and any("." in name for name in columns.captions)
@@ -192,8 +205,8 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
         return inside
     if not columns.said and seen.unread:
         return f"records at '{seen.place}' and at {', '.join(map(repr, seen.unread))}, of which only one can be read"
-    paths = find_paths(survey, seen, columns.path, chosen=columns.path is not None)
-    if paths is None:
+    paths = _paths(survey, seen, columns)
+    if paths is None or (chat and not paths.hits):
         return _no_file(survey, seen, columns)
     captions = tuple(name for name in columns.captions or caption_columns(seen) if name != paths.column)
     if captions and (cause := not_in_one_folder(survey, paths, seen)):
@@ -209,8 +222,9 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     if any(name in survey.of_frames for name in paths.found.values()):
         settings["fps"] = FPS
         notes.append(f"rows name folders of numbered pictures; {FPS:g} per second is a guess (source.fps)")
+    notes += [f"captions are the answers of chats, {chat.caption}"] if chat else []
     spans = find_spans(survey, seen, columns.span, paths, captions)
-    if spans.problem and captions and not columns.said:
+    if spans.problem and captions and not said:
         return spans.problem
     settings |= {"span_columns": spans.columns} if spans.columns else {}
     notes += spans.notes
@@ -224,6 +238,14 @@ def _settings(survey: Survey, seen: Peek, columns: TableColumns) -> tuple[dict[s
     chosen = {"split_column": split, "group_column": group, "number_columns": numbers, "label_column": columns.label}
     settings |= {name: value for name, value in chosen.items() if value}
     return settings, paths.hits, notes
+
+
+def _paths(survey: Survey, seen: Peek, columns: TableColumns) -> Paths | None:
+    """How a table names files: in a column of its own, or inside of the messages of its chats."""
+    paths = find_paths(survey, seen, columns.path, chosen=columns.path is not None)
+    inside = None if paths or columns.path else path_of(seen)
+    found = find_paths(survey, seen, inside) if isinstance(inside, str) else None
+    return found if found and found.hits else paths
 
 
 def _recording(survey: Survey, seen: Peek, template: str) -> str | None:

@@ -119,6 +119,16 @@ def holds_prose(survey: Survey, text: str) -> bool:
     return any(is_prose(line.strip(), 2) for line in begin.splitlines())
 
 
+def is_of_numbered(survey: Survey, text: str) -> bool:
+    """Whether a text with words in it has the name of files beside it but for their numbers: what was posted with
+    ``a_1.mp4`` and ``a_2.mp4`` is in ``a.txt``."""
+    path = PurePosixPath(text)
+    expression = re.compile(rf"{re.escape(path.stem)}[_-]\d{{1,3}}\.\w+")
+    found = map(PurePosixPath, survey.beginning_with(path.stem))
+    beside = any(file.parent == path.parent and expression.fullmatch(file.name) for file in found)
+    return beside and holds_prose(survey, text)
+
+
 def reads_as_captions(media: list[str]) -> Iterator[str]:
     """A line, if most files are named by what they show (``a cat on a roof.mp4``), as some trainers read them."""
     looked = [PurePosixPath(path).stem.replace("_", " ").replace("-", " ") for path in media[:_NAMES_READ]]

@@ -25,7 +25,8 @@ SPANS = (
     ("start_sec", "end_sec"), ("start_seconds", "end_seconds"), ("start time", "end time"), ("start_s", "end_s"),
     ("start_time_seconds", "end_time_seconds"), ("t_start", "t_end"), ("t0", "t1"), ("in", "out"),
     ("in_point", "out_point"), ("onset", "offset"), ("clip_start", "clip_end"), ("segment_start", "segment_end"),
-    ("clip_start_sec", "clip_end_sec"), ("video_start_sec", "video_end_sec"), ("begin_time", "end_time"),
+    ("clip_start_sec", "clip_end_sec"), ("video_start_sec", "video_end_sec"), ("video_start", "video_end"),
+    ("begin_time", "end_time"),
     ("start", "stop"), ("start_sec", "stop_sec"), ("start_seconds", "stop_seconds"), ("time_begin", "time_end"),
     ("timestamp",), ("span",), ("clip.span",), ("segment",), ("interval",), ("time_span",), ("timespan",),
     ("time_range",), ("time_window",), ("window",), ("times",), ("ts",),
@@ -109,6 +110,11 @@ def is_moment(name: str) -> bool:
 def is_end(name: str) -> bool:
     """Whether a column is one of two that say when something begins and ends, by its name."""
     return is_moment(name) or any(same_name(usual, (name,)) for pair in SPANS for usual in pair)
+
+
+def is_of_form(name: str) -> bool:
+    """Whether a column lists the parts of a text that have a form of their own, as messengers export them beside it."""
+    return name.endswith("entities")
 
 
 def in_words(name: str) -> str:

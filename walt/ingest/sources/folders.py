@@ -20,6 +20,11 @@ MOST_LINKS = 2
 each other would have more than n factorial names."""
 
 
+OF_SYSTEMS = frozenset((
+    "@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN", "System Volume Information",
+    "lost+found", "__MACOSX",
+))  # fmt: skip
+"""Folders in which file servers, Windows, Linux and macOS keep thumbnails, what was deleted and the like."""
 _DVCIGNORE = ".dvcignore"
 _FEW_BYTES = 4096
 """As most files that are read whole have fewer, which are captions."""
@@ -38,8 +43,8 @@ class Folder(Protocol):
         """Whether there is such a file."""
 
     def names(self) -> Iterator[str]:
-        """All files at any depth and behind links (at most two), except hidden ones. Raises StorageError for a folder
-        that cannot be listed."""
+        """All files at any depth and behind links (at most two), except hidden ones and those in folders of systems
+        (``OF_SYSTEMS``). Raises StorageError for a folder that cannot be listed."""
 
     def matching(self, pattern: str) -> list[str]:
         """The files that a glob matches, sorted; a file with exactly that name is the only match, wildcards or not."""
@@ -152,7 +157,7 @@ class LocalFolder:
                 return
             with os.scandir(folder) as found:
                 for entry in found:
-                    if not entry.name.startswith("."):
+                    if not _is_hidden(entry.name):
                         names.append(entry.name)
                         if _is_folder(entry):
                             folders[entry.name] = entry.is_symlink()
@@ -197,6 +202,10 @@ def _identity(folder: str | Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in OF_SYSTEMS
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -220,7 +229,7 @@ class RemoteFolder:
     def _listed(self) -> frozenset[str]:
         prefix = f"{self.url}/"
         names = (found.url.removeprefix(prefix) for found in remote.list_files(prefix))
-        return frozenset(name for name in names if not any(part.startswith(".") for part in name.split("/")))
+        return frozenset(name for name in names if not any(map(_is_hidden, name.split("/"))))
 
     def location(self, name: str) -> str:
         return f"{self.url}/{name}"

@@ -85,7 +85,7 @@ class FileList(Section):
     """Files (``walt.ingest.tables``); globs are allowed."""
     records: str | None = None
     """Field of a JSON file that holds the list or map of records; null: the file is that list or map; ``*``: each of
-    its fields holds a list, whose name is ``$key``."""
+    its fields holds a list, whose name is ``$key``, or a map, and a row is what these say of one ``$key``."""
     join: Join | None = None
     explode: tuple[str, ...] = ()
     """Lists of equal length in each record, whose elements side by side are a row each."""

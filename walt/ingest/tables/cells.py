@@ -130,6 +130,8 @@ def _texts(value: Any) -> Cell:
         return BadValue(f"a record with the keys {keys}: name one of them, as in 'caption.{[*value, 'short'][0]}'")
     if not isinstance(value, list | tuple):
         return _as_single(_text(value))
+    if (whole := _rich_text(value)) is not None:
+        return (whole,)
     found: list[str] = []
     for part in _flat(value):
         text = _text(part)
@@ -139,6 +141,14 @@ def _texts(value: Any) -> Cell:
         if len(found) > LONGEST_LIST:
             return BadValue(f"more than {LONGEST_LIST} texts")
     return tuple(found)
+
+
+def _rich_text(parts: Sequence[Any]) -> str | None:
+    """The text of which some parts have a form, as messengers export it (``["see ", {"type": "link", "text": "x"}]``);
+    None: it is something else, such as several texts."""
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+    mixed = {isinstance(part, Mapping) for part in parts} == {True, False}
+    return "".join(map(str, texts)) if mixed and all(isinstance(text, str) for text in texts) else None
 
 
 def _as_single(text: str | BadValue) -> Cell:

@@ -18,7 +18,8 @@ KEY, VALUE, FILE, TABLE = "$key", "$value", "$file", "$table"
 content, as in ``$file.meta.id``), and that every row has (the table's own name)."""
 
 EVERY = "*"
-"""Of a JSON file: all its fields, each of which is a list of records (``{"train": [...], "val": [...]}``)."""
+"""Of a JSON file: all its fields, each of which is a list of records (``{"train": [...], "val": [...]}``), or a map of
+the same keys (``{"en": {"a.mp4": ...}, "de": {"a.mp4": ...}}``)."""
 _HOLE = re.compile(r"\{([^{}]+?)(?::0(\d{1,2}))?\}")
 _WHOLE = re.compile(r"(\d+)(?:\.0+)?")
 

@@ -41,7 +41,7 @@ def json_records(
 
     Args:
         records: the field that holds the list or map of records; None: the file's whole content is it; ``EVERY``: each
-            field is a list of them.
+            field is a list of them, or is a map: then a record is what all maps say of one key.
         join: a second field, the key by which one of its records belongs to each of the first, and the name of that
             key in the first: its fields are seen where the record has none of that name.
 
@@ -215,7 +215,13 @@ def _of_content(where: str, content: Any, records: str | None) -> Numbered:
 
 
 def _of_every(content: dict[str, Any]) -> Numbered:
-    """The records of all lists, each with the name of its list as its key."""
+    """The records of all lists, each with the name of its list as its key; or of maps what all say of each key."""
+    maps = {name: value for name, value in content.items() if isinstance(value, dict)}
+    if maps and not any(isinstance(value, list) for value in content.values()):
+        keys = dict.fromkeys(key for value in maps.values() for key in value)
+        for number, key in enumerate(keys, 1):
+            yield number, {KEY: key, **{name: value.get(key) for name, value in maps.items()}}
+        return
     number = 0
     for key, records in content.items():
         for record in records if isinstance(records, list) else (None,):
