@@ -61,7 +61,8 @@ class RandomNetwork(nn.Module):
 
 def _edges_repeated(x: Tensor, span: int) -> Tensor:
     """(B, C, T, H, W) with one more cell on each side of the picture and ``span`` more frames, 0 or 1, at both ends."""
-    return EdgePad.apply(torch.cat([x, x[:, :, -1:]], dim=2) if span else x, (span, 1, 1, 1, 1))
+    padded: Tensor = EdgePad.apply(torch.cat([x, x[:, :, -1:]], dim=2) if span else x, (span, 1, 1, 1, 1))
+    return padded
 
 
 def _log_strength(found: Tensor) -> Tensor:
