@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from walt.nn.causal import frames_alone, frames_together
-from walt.nn.convolution import EdgePad, convolve
+from walt.nn.convolution import convolve_padded
 
 _SEED = 0
 _LEVELS = ((8, 1), (8, 3), (8, 3))
@@ -53,16 +53,12 @@ class RandomNetwork(nn.Module):
             if level:
                 halved = F.avg_pool2d(frames_alone(found.abs()), 2)
                 found = frames_together(halved, len(clips), clips.shape[2])
-            found = convolve(_edges_repeated(found, kernel.shape[2] // 2), kernel, None, (1, 1, 1))
+            span = kernel.shape[2] // 2  # 0 or 1 frame, which is repeated behind too
+            found = torch.cat([found, found[:, :, -1:]], dim=2) if span else found
+            found = convolve_padded(found, (span, 1, 1, 1, 1), kernel, None, (1, 1, 1))
             change = found.diff(dim=2) if found.shape[2] > 1 else torch.zeros_like(found)
             features += [_log_strength(found), _log_strength(change)]
         return torch.cat(features, dim=1)
-
-
-def _edges_repeated(x: Tensor, span: int) -> Tensor:
-    """(B, C, T, H, W) with one more cell on each side of the picture and ``span`` more frames, 0 or 1, at both ends."""
-    padded: Tensor = EdgePad.apply(torch.cat([x, x[:, :, -1:]], dim=2) if span else x, (span, 1, 1, 1, 1))
-    return padded
 
 
 def _log_strength(found: Tensor) -> Tensor:
