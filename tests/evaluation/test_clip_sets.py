@@ -10,8 +10,10 @@ import pytest
 
 from tests.support.tiny_clips import SIZES, write_clips
 from walt.core.errors import CorruptArtifactError
-from walt.evaluation.clip_sets import measure_clips, real_clips
-from walt.evaluation.extractors import RandomNetworkFeatures
+from walt.data.clip_pixels import decode_members
+from walt.data.shards import Sample
+from walt.evaluation.clip_sets import kept_videos, measure_clips, real_clips
+from walt.evaluation.extractors import MotionFeatures, RandomNetworkFeatures
 from walt.evaluation.frechet import frechet_distance
 from walt.media.images import Clip
 from walt.media.lossless import encode_lossless
@@ -49,6 +51,26 @@ def test_a_set_is_at_no_distance_from_itself_through_the_writer(folder: Path, tm
     for number, clip in enumerate(real):
         write_playable(tmp_path / f"{number}.mp4", clip(), 8.0, {})
     assert frechet_distance(of_real[0], measure_clips(made, EXTRACTOR)[0]) > 0.0
+
+
+def test_a_clip_that_several_networks_see_is_decoded_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Sample] = []
+
+    def noted(members: Sample) -> Clip:
+        decoded.append(members)
+        return decode_members(members)
+
+    monkeypatch.setattr("walt.data.clip_dataset.decode_members", noted)
+    real = list(real_clips(folder, SIZES[1], 5))
+    for extractor in (EXTRACTOR, MotionFeatures()):
+        measure_clips(real, extractor)
+    assert len(decoded) == len(real) > 2
+    (tmp_path / "0.mp4").write_bytes(encode_lossless(real[0](), 8.0))
+    kept = kept_videos()
+    assert np.array_equal(kept(tmp_path / "0.mp4"), read(tmp_path / "0.mp4"))
+    assert kept(tmp_path / "0.mp4") is kept(tmp_path / "0.mp4")
 
 
 def test_held_out_clips_come_first(folder: Path) -> None:

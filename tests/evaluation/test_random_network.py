@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -99,3 +100,32 @@ def test_colour_and_place_are_the_first_features() -> None:
     found = RandomNetwork()(video)[0]
     assert found[0] == 1.0
     assert not found[1:24].any()
+
+
+def test_features_are_those_of_float64_to_six_digits() -> None:
+    clip = pixels([next(iter(shapes(1, 0)))])
+    with torch.inference_mode():
+        exact = deepcopy(NETWORK.network).double()(clip.double())
+    torch.testing.assert_close(features_of(NETWORK, clip[0])[None].double(), exact, rtol=0.0, atol=2e-6)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="oneDNN makes the convolutions, where it is")
+def test_no_convolution_is_torchs_slow_one() -> None:
+    """Of a single small clip torch takes another kernel, three times as slow, where it is left the choice."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        features_of(NETWORK, torch.zeros(3, 17, 64, 64))
+    names = [event.name for event in found.events()]
+    assert names.count("aten::mkldnn_convolution") == 3
+    assert not [name for name in names if "slow_conv" in name]
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    clip, threads, found = pixels([next(iter(shapes(1, 0)))])[0], torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(features_of(NETWORK, clip))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])

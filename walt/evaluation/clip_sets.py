@@ -1,6 +1,6 @@
 """The two sets of clips that are compared: real ones from the dataset's tars, generated ones from files without loss.
 
-Both are pixels (T, H, W, 3) uint8, read when they are asked for, one at a time.
+Both are pixels (T, H, W, 3) uint8, read when they are asked for, one at a time, and kept as far as there is room.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ import torch
 from walt.core.digests import sha256_json
 from walt.core.ranks import ranks
 from walt.core.sizes import Size
-from walt.data.clip_dataset import ClipDataset
+from walt.data.clip_dataset import ClipDataset, MemoryCache
 from walt.data.clip_pixels import pixels
 from walt.data.clip_table import Split, read_clip_rows
 from walt.evaluation.extractors import Classifier, Extractor, classes_of, features_of
 from walt.evaluation.feature_cache import FeatureCache, Measured
 from walt.evaluation.frechet import Features
 from walt.media.images import Clip
+from walt.media.mp4 import decode_clip
 from walt.nn.collectives import gather_shares, gather_tensors
 
 _REAL_SPLITS: tuple[Split, ...] = ("held_out", "train")
+KEPT_BYTES = 1 << 28
+"""Of decoded clips, of each split and of the samples, that are kept: each network sees them. The demo's take 70 MB."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,17 @@ def real_clips(
     """
     lengths = {row.key: row.num_frames for row in read_clip_rows(folder)}
     for split in splits:
-        clips = ClipDataset(folder, size, split, cache_bytes=0)  # each is read once
+        clips = ClipDataset(folder, size, split, cache_bytes=KEPT_BYTES)
         keys = clips.video_keys if num_frames > 1 else clips.image_keys
         for key in order([key for key in keys if lengths[key] == num_frames]):
             yield RealClip(clips, key, num_frames)
+
+
+def kept_videos() -> Callable[[Path], Clip]:
+    """What reads a generated video without loss, (T, H, W, 3) uint8, and keeps it, as far as there is room. Callers
+    must not modify it."""
+    kept = MemoryCache(lambda file: decode_clip(Path(file).read_bytes()), lambda clip: clip.nbytes, KEPT_BYTES)
+    return lambda file: kept[str(file)]
 
 
 def measure_clips(

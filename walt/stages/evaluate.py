@@ -11,7 +11,7 @@ base model's. What cannot be measured is left out, and ``details`` says why.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -40,7 +40,7 @@ from walt.diffusion.schedule import Schedule
 from walt.evaluation import metric_names
 from walt.evaluation.adherence import PromptCheck, check_prompt
 from walt.evaluation.adherence_shares import adherence_shares
-from walt.evaluation.clip_sets import RealClip
+from walt.evaluation.clip_sets import RealClip, kept_videos
 from walt.evaluation.config import EvaluateConfig, NetworkName
 from walt.evaluation.draws import Groups
 from walt.evaluation.extractors import Extractor
@@ -103,9 +103,9 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
     statistics = open_statistics(config.evaluate, paths, extractors)
     real = wanted_clips(config.evaluate, paths, size, num_frames)
     protocol = protocol_of(config, samples, real, paths)
-    made = {PROTOCOL: protocol, **conditions_of_samples(config, samples, size, num_frames)}
+    made, read = {PROTOCOL: protocol, **conditions_of_samples(config, samples, size, num_frames)}, kept_videos()
     sets = Sets(
-        real, [partial(_read, one.lossless) for one in samples], [one.prompt for one in samples], sets_of(samples),
+        real, [partial(read, one.lossless) for one in samples], [one.prompt for one in samples], sets_of(samples),
         frames_left_out(config.evaluate), statistics, made, paths.work(STAGE) / "features", made["code"],
         *groups_of(config, samples, real, paths),
     )  # fmt: skip
@@ -118,7 +118,7 @@ def run(config: Config, paths: Paths) -> dict[str, Any]:
         measurements = {
             "held_out_loss": partial(measure_held_out_loss, config, paths, models["autoencoder"]),
             "sets": partial(measure_protocol, config, sets, extractors),
-            "adherence": partial(measure_adherence, descriptor, samples, made, sets.groups),
+            "adherence": partial(measure_adherence, descriptor, samples, read, made, sets.groups),
         }
         for measurement, measure in measurements.items():
             log.info(f"{STAGE}: {measurement}")
@@ -315,7 +315,11 @@ def measure_protocol(config: Config, sets: Sets, extractors: Mapping[NetworkName
 
 
 def measure_adherence(
-    descriptor: Descriptor, samples: list[Sample], made: Mapping[str, str], groups: Groups = None
+    descriptor: Descriptor,
+    samples: list[Sample],
+    read: Callable[[Path], Clip],
+    made: Mapping[str, str],
+    groups: Groups = None,
 ) -> Result:
     """Share of the videos that show what their prompt asks for; details have a check for each video.
 
@@ -330,7 +334,7 @@ def measure_adherence(
     for name, places, video in (("videos", every, "lossless"), ("base", of_base, "base_lossless")):
         files = [getattr(samples[place], video) for place in places]
         asked = list(zip(files, (samples[place].prompt for place in places), strict=True))
-        own = [check_prompt(prompt, _read(path)) for path, prompt in ranks().share(asked)]
+        own = [check_prompt(prompt, read(path)) for path, prompt in ranks().share(asked)]
         found = gather_shares([check and asdict(check) for check in own])
         checks = [check and PromptCheck.from_json(check) for check in found]
         sets = sets_of([samples[place] for place in places])
@@ -340,11 +344,7 @@ def measure_adherence(
     return figures, details
 
 
-def _read(path: Path) -> Clip:
-    return decode_clip(path.read_bytes())
-
-
 def _form(path: Path) -> tuple[Size, int]:
     """((height, width), frames) of a video."""
-    frames, height, width, _ = _read(path).shape
+    frames, height, width, _ = decode_clip(path.read_bytes()).shape
     return (height, width), frames

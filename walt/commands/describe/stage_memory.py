@@ -31,6 +31,7 @@ from walt.core.sizes import Size, size_folder
 from walt.core.transformers import TRANSFORMERS, Transformer
 from walt.data.clip_dataset import CACHE_BYTES
 from walt.diffusion.schedule import Schedule
+from walt.evaluation.clip_sets import KEPT_BYTES
 from walt.nn.device import prefetch_depth
 from walt.nn.planned_memory import KINDS
 from walt.project.devices import check_batches, is_training
@@ -336,5 +337,6 @@ def _evaluate(params: Params, limits: Limits) -> StageMemory:
         "libraries": _LIBRARIES,
         "weights when they are read": max(kinds["weights"] for kinds in peaks.values()),
         "clips": 2 * params.evaluate.batch_size * clip,
+        "decoded clips that are kept": 3 * KEPT_BYTES,
     }
     return StageMemory("evaluate", f"{params.evaluate.batch_size} clips", peaks, host, {})
