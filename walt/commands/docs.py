@@ -51,8 +51,8 @@ def find(page: str, found: dict[str, Path]) -> Path:
     """The file that a name means.
 
     Args:
-        page: its place, as a text or a link names it (``../docs/training.md``, ``docs/training.md#rescues``), or shorter:
-            ``training``.
+        page: its place, as a text or a link names it (``../docs/training.md``, ``docs/training.md#rescues``), or
+            shorter: ``training``.
         found: what ``pages`` gives.
 
     Raises:
