@@ -68,7 +68,7 @@ DEPLOYMENTS: tuple[DeploymentSpec, ...] = (
 _HEADER = """\
 # Made by `python -m flows.deployments --write` from the table there; a test holds the two equal. Do not edit.
 # It is for workers on other machines (`prefect --no-prompt deploy --all`, after a worker has made the pool), see
-# infra/README.md. On one machine `make serve` does not need it.
+# infra/README.md (`walt docs infra/README`). On one machine `python -m flows.serve` (`make serve`) does not need it.
 """
 
 

@@ -22,6 +22,7 @@ from flows.deployments import DEPLOYMENTS, DeploymentSpec
 from flows.server import HOST, api_url, running_server
 from walt.core import environment
 from walt.core.errors import ConfigurationError, WaltError
+from walt.project.dvc_yaml import NO_PIPELINE, PIPELINE_FILE
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -33,7 +34,8 @@ _PORT = 4200
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until interrupted; the exit status: 2 for a schedule that is none, before anything is started."""
+    """Serve until interrupted; the exit status: 2 where there is no project, or for a schedule that is none, before
+    anything is started."""
     parser = argparse.ArgumentParser(prog="python -m flows.serve", description="A Prefect server and all deployments.")
     parser.add_argument("--port", type=int, default=_PORT, help="of the server and its page (default: %(default)s)")
     parser.add_argument(
@@ -50,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["PREFECT_API_URL"] = api_url(options.port)  # before prefect is imported, which reads it
     try:
+        check_folder(Path.cwd())
         check_cron(options.retrain_cron)
         set_up.check_options(options.accelerators, options.failure_webhook)
         print(f"starting the Prefect server on http://{HOST}:{options.port} ...", flush=True)
@@ -72,6 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("the Prefect server has stopped", flush=True)  # this is how serving ends
     return 0
+
+
+def check_folder(root: Path) -> None:
+    """Raise ConfigurationError, one line, where there is no project: its runs would all fail, and Prefect's database
+    would be another one than the project's."""
+    if not (root / PIPELINE_FILE).is_file():
+        raise ConfigurationError(NO_PIPELINE)
 
 
 def check_cron(cron: str | None) -> None:

@@ -34,7 +34,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, warm_dvc: WarmCommand) -
         check=True,
     )
     for name in names.stdout.splitlines():
-        if name.startswith(("walt/", "flows/", "datasets/", ".dvc")) or "/" not in name:
+        if name.startswith(("walt/", "flows/", "datasets/", "docs/", "infra/README", ".dvc")) or "/" not in name:
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     build = "from setuptools.build_meta import build_wheel; import sys; build_wheel(sys.argv[1])"
@@ -61,7 +61,9 @@ def test_a_wheel_has_recipes_templates_and_the_files_of_a_project(installed: Pat
     assert {Path(name).suffix for name in kept} >= {".py", ".jinja", ".yaml", ".html", ".css", ".js"}
     assert kept <= found, "what `walt ui` and the pages read too"
     project_files = {"prefect.yaml", "prefect.toml", ".dvc/config", ".dvcignore", "datasets/shapes.yaml"}
-    assert {f"walt/project_files/{name}" for name in project_files} <= found
+    pages = {file.relative_to(ROOT).as_posix() for file in (ROOT / "docs").rglob("*.md")} | {"README.md"}
+    assert {f"walt/project_files/{name}" for name in project_files | pages} <= found
+    assert not [name for name in found if name.startswith("walt/project_files/docs/") and not name.endswith(".md")]
     assert not [name for name in found if name.startswith(("tests/", "benchmarks/"))]
 
 
@@ -70,6 +72,7 @@ def test_a_project_made_with_it_runs_and_is_fresh_afterwards(installed: Path, tm
     assert "made a project of this folder" in said
     where = run(installed, tmp_path, sys.executable, "-c", "import walt; print(walt.__file__)")
     assert where.startswith(str(installed)), "the clone is not used"
+    assert "# Training, for operators" in run(installed, tmp_path, "walt", "docs", "docs/training.md")
     run(installed, tmp_path, "walt", "prepare")
     run(installed, tmp_path, "dvc", "repro", "ingest")
     assert len(read_manifest(tmp_path / "data/manifest")) == 20

@@ -61,6 +61,20 @@ def test_a_schedule_that_is_none_is_one_line_before_anything_starts(capsys: pyte
     assert "starting" not in printed.out
 
 
+def test_a_folder_that_is_no_project_is_one_line_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert serve.main(["--port", str(free_port())]) == 2
+    printed = capsys.readouterr()
+    assert (
+        printed.err
+        == "error: no dvc.yaml here: `walt init` in an empty folder makes a project, a clone of W.A.L.T is one\n"
+    )
+    assert "starting" not in printed.out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_how_many_runs_wait_is_said_when_it_changes() -> None:
     once = serve.SaidOnce()
 
@@ -122,6 +136,7 @@ def test_a_start_makes_deployments_limit_and_automation_and_ends_with_its_proces
     port = free_port()
     command = [sys.executable, "-m", "flows.serve", "--port", str(port), "--retrain-cron", "0 4 * * *"]
     command += ["--accelerators", "2", "--failure-webhook", "http://127.0.0.1:9/the-secret-part"]
+    (tmp_path / "dvc.yaml").touch()  # a project
     said = tmp_path / "said.txt"
     with open(said, "wb") as stream:
         process = subprocess.Popen(
