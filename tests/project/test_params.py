@@ -67,6 +67,8 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("train_base.optimizer.betas", [0.9, 1.0], r"'train_base.optimizer.betas.1': input should be less than 1"),
         ("train_base.condition_dropout", 0.0, r"sample.guidance_scale is 2, but train_base.condition_dropout is 0"),
         ("sample.steps", 1001, r"sample.steps is 1001, more than diffusion.num_steps 1000"),
+        ("train_base.batch_size", 10**400, r"key 'train_base.batch_size': a whole number of 401 digits is too large$"),
+        ("promotion.guards.0.metric", 10**400, r"key 'promotion.guards.0.metric': a whole number of 401 digits is too"),
         ("base.conditioning", "class", r"base: conditioning class needs num_classes"),
         (
             "train_base.image_fraction",

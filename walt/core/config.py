@@ -40,6 +40,8 @@ class Section(BaseModel):
         return type(self).model_validate({**self.model_dump(), **other.model_dump()})
 
 
+_LARGEST = 2**64
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -109,6 +111,8 @@ def load_section(path: str | Path, section: type[SectionT], if_missing: str = ""
 def parse_section(data: dict[str, Any], section: type[SectionT], source: str, if_missing: str = "") -> SectionT:
     """Validate a mapping as ``section``; ``source`` names it in errors, ``if_missing`` is added to errors about a
     missing key. Raises ConfigurationError."""
+    for key, digits in _too_large(data, ""):
+        raise ConfigurationError(f"{source}: key '{key}': a whole number of {digits} digits is too large")
     try:
         # JSON mode: strict about types, but accepts a YAML list for a tuple
         found = section.model_validate_json(json.dumps(data, default=str))
@@ -117,6 +121,15 @@ def parse_section(data: dict[str, Any], section: type[SectionT], source: str, if
     for key, given in _not_whole(found, data, ""):
         raise ConfigurationError(f"{source}: key '{key}': expected a whole number, found {given!r}")
     return found
+
+
+def _too_large(data: Any, key: str) -> Iterator[tuple[str, int]]:
+    """Whole numbers that neither a float nor 64 bits take, with their digits: to calculate with them would fail."""
+    if isinstance(data, int) and not -_LARGEST < data < _LARGEST:
+        yield key, len(str(abs(data)))
+    elif isinstance(data, dict | list):
+        for name, inner in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _too_large(inner, f"{key}.{name}" if key else str(name))
 
 
 def _not_whole(value: Any, data: Any, key: str) -> Iterator[tuple[str, bool | float]]:
