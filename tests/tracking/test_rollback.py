@@ -143,11 +143,11 @@ def test_releases_that_share_the_base_are_told_apart(root: Path, model: Model, t
 def test_broken_off_at_any_write_and_done_again_the_end_is_the_same(
     root: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of releases that share the base, so that its version alone does not say how far it came."""
+    """Of releases that share the base, so that its version alone does not say how far it came; every third write."""
     names = ("base", "sr-2x", "autoencoder")
     promoted(root, {name: model(name, b"first") for name in names}, 10)
     first = champions(root)
-    for number in range(100):
+    for number in range(1, 100, 3):
         weights = b"%d" % number
         of = {name: b"first" if name == "base" else weights for name in names}
         release = {name: model(name, of[name]) for name in names}
@@ -160,7 +160,7 @@ def test_broken_off_at_any_write_and_done_again_the_end_is_the_same(
         assert champions(root) == first, f"broken off before write {number}"
         if not broken:
             break
-    assert 5 < number < 99
+    assert 5 < number < 97
 
 
 def _broken_off(work: Callable[[], object], writes: int, monkeypatch: pytest.MonkeyPatch) -> bool:
