@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,14 @@ def test_missing_key_is_named() -> None:
         ("a: [1\n", r"not valid YAML"),
         ("- 1\n", r"expected a mapping of keys, found list"),
         ("a: \xff\n", r"not valid YAML"),
+        ("a: \0\n", r"not valid YAML: unacceptable character #x0000: .* position 3$"),
+        (
+            "a: &a ["
+            + "1," * 99
+            + "]\n"
+            + "".join(f"{name}: &{name} [{f'*{before},' * 9}]\n" for before, name in pairwise("abcdefghijklm")),
+            r"its aliases \(\*\) stand for more than 1000000 values",
+        ),
     ],
 )
 def test_broken_yaml_is_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -41,6 +41,7 @@ class Section(BaseModel):
 
 
 _LARGEST = 2**64
+_MOST_VALUES = 10**6
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -65,10 +66,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except (YAMLError, ValueError) as error:  # the latter: bytes that are not UTF-8, a date of month 13, and the like
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+        said = " ".join(str(getattr(error, "problem", error)).split())
+        raise ConfigurationError(f"{path}{where}: not valid YAML: {said}") from None
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
-    _check_keys(data, path, ())
+    _check_keys(data, path, (), {})
     return data
 
 
@@ -86,17 +88,26 @@ def _parsed(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 
-def _check_keys(value: Any, path: Path, above: tuple[int, ...]) -> None:
-    """Raise ConfigurationError for what YAML allows and no setting is: keys that are not text, values in themselves."""
+def _check_keys(value: Any, path: Path, above: tuple[int, ...], counted: dict[int, int]) -> int:
+    """How many values there are in it, each alias counted as what it stands for; ``counted``: of what was looked at.
+
+    Raises ConfigurationError for what YAML allows and no setting is: keys that are not text, values in themselves, and
+    aliases of aliases that some hundred bytes make millions of values with.
+    """
     if not isinstance(value, dict | list):
-        return
+        return 1
     if id(value) in above:
         raise ConfigurationError(f"{path}: an alias (*) leads back to the value that it is in")
+    if id(value) in counted:
+        return counted[id(value)]
     for name in value if isinstance(value, dict) else ():
         if not isinstance(name, str):
             raise ConfigurationError(f"{path}: the key {str(name)[:40]} is not text: put it in quotes")
-    for inner in value.values() if isinstance(value, dict) else value:
-        _check_keys(inner, path, (*above, id(value)))
+    inner = value.values() if isinstance(value, dict) else value
+    count = counted[id(value)] = 1 + sum(_check_keys(one, path, (*above, id(value)), counted) for one in inner)
+    if count > _MOST_VALUES:
+        raise ConfigurationError(f"{path}: its aliases (*) stand for more than {_MOST_VALUES} values")
+    return count
 
 
 def load_section(path: str | Path, section: type[SectionT], if_missing: str = "") -> SectionT:
