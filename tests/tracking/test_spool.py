@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +18,7 @@ def test_the_order_is_that_of_making_where_the_clock_is_set_back(
     day = 24 * 3600 * 10**9
     made = []
     for now in (9 * day, 8 * day, 8 * day, 10 * day, 0):
-        monkeypatch.setattr(spool.time, "time_ns", lambda now=now: now)
+        monkeypatch.setattr(spool, "time", SimpleNamespace(time_ns=partial(int, now)))
         one = Spool.create(tmp_path)
         one.append({"kind": "run"})
         made.append(one.name)
