@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from walt.tracking.release_record import LOCK_FILE, Release, releases_in
+from walt.tracking.release_record import LOCK_FILE, releases_in
 from walt.tracking.releases import MODEL_ARTIFACTS
 from walt.tracking.server import Connection
 
@@ -25,7 +25,7 @@ def files_of_deleted_runs(connection: Connection, folder: Path) -> list[Path]:
     from mlflow.entities import ViewType
 
     needed = {str(version.run_id) for version in _versions(connection) if version.run_id}
-    needed |= {release.run for release in _releases(connection)}
+    needed |= {run for run, _ in _kept_with_releases(connection)}
     deleted = _pages(
         lambda token: connection.client.search_runs(
             [connection.experiment_id], run_view_type=ViewType.DELETED_ONLY, max_results=_A_PAGE, page_token=token
@@ -52,26 +52,24 @@ def fetch_locks(connection: Connection, target: Path) -> list[Path]:
     from mlflow.artifacts import download_artifacts
 
     files = []
-    for number, release in enumerate(_releases(connection)):
-        if LOCK_FILE not in {
-            Path(file.path).name for file in connection.client.list_artifacts(release.run, release.folder)
-        }:
+    for number, (run, place) in enumerate(_kept_with_releases(connection)):
+        if LOCK_FILE not in {Path(file.path).name for file in connection.client.list_artifacts(run, place)}:
             continue  # it was made without DVC
         folder = target / str(number)
         folder.mkdir()
         found = download_artifacts(
-            run_id=release.run, artifact_path=f"{release.folder}/{LOCK_FILE}", dst_path=str(folder),
+            run_id=run, artifact_path=f"{place}/{LOCK_FILE}", dst_path=str(folder),
             tracking_uri=connection.uri,
         )  # fmt: skip
         files.append(Path(found).rename(folder / LOCK_FILE))
     return files
 
 
-def _releases(connection: Connection) -> list[Release]:
-    """All that have or had the alias, and have a run with their files."""
+def _kept_with_releases(connection: Connection) -> list[tuple[str, str]]:
+    """(run, folder of its artifacts) with the files of each release that has or had the alias."""
     name = f"{connection.model_prefix}-{next(iter(MODEL_ARTIFACTS))}"
     of_versions = [releases_in(one.tags) for one in _versions(connection) if one.name == name]
-    return [release for releases in of_versions for release in releases if release.run]
+    return [(release.run, release.folder) for releases in of_versions for release in releases if release.run]
 
 
 def _versions(connection: Connection) -> Iterator[Any]:
