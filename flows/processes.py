@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from walt.core import environment
+from walt.core.secrets import without_secrets
 from walt.core.stopping import LEAST_SECONDS
 
 _GUARD = Path(__file__).with_name("guard.py")
@@ -115,7 +116,7 @@ def run_command(
 def _read_lines(process: subprocess.Popen[str], lines: deque[str], on_line: Callable[[str], None]) -> None:
     assert process.stdout is not None
     for line in process.stdout:
-        line = line.rstrip()
+        line = without_secrets(line.rstrip())  # DVC's and git's own lines may have an address with a password in it
         if line:
             lines.append(line)
             if not line.strip().startswith(_DVC_HOUSEKEEPING):

@@ -30,6 +30,7 @@ from flows.server import api_url, free_port, starting_server, wait_until_healthy
 from walt.core import environment
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, StorageError, WaltError
+from walt.core.paths import located
 from walt.ingest.config import Descriptor
 from walt.project import dvc_yaml
 from walt.project.registry import STAGE_NAMES, stages_needed_for
@@ -126,7 +127,7 @@ def names_server(root: Path) -> bool:
         return bool(PREFECT_API_URL.value())
     settings = tomllib.loads(_text(root / "prefect.toml"))
     home = os.environ.get("PREFECT_HOME") or settings.get("home", "~/.prefect")
-    in_a_profile = "PREFECT_API_URL" in _text((root / Path(home).expanduser()) / "profiles.toml")
+    in_a_profile = "PREFECT_API_URL" in _text(located(root, home) / "profiles.toml")
     return in_a_profile or bool(settings.get("api", {}).get("url"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -126,6 +127,35 @@ def test_nothing_goes_while_something_works_in_the_project(root: Path, held: str
     with lock(root / held), pytest.raises(LockedError):
         remove(root, ALL)
     assert path.is_file()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_is_on_another_disk_goes_too(root: Path, monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
+    """As DVC's cache often is; of a folder that is half removed, nothing takes what is left for the whole."""
+    entry = file(root / "work/ingest/sources/0123/ab/entry")
+    left = file(root / "data/latents/16x16/latents-000000.tar.77.tmp", days=2)
+    plain, rmtree = Path.rename, shutil.rmtree
+
+    def rename(self: Path, target: Path) -> Path:
+        if target.is_relative_to(root / "work/gc"):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(self))
+        return plain(self, target)
+
+    def dying(path: Path) -> None:
+        assert not entry.exists(), "its name says already that it is not whole"
+        rmtree(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", rename)
+    if killed:
+        monkeypatch.setattr(gc.shutil, "rmtree", dying)
+        with pytest.raises(KeyboardInterrupt):
+            remove(root, ALL)
+        monkeypatch.setattr(gc.shutil, "rmtree", rmtree)
+    remove(root, ALL)
+    assert not left.exists()
+    assert not entry.exists()
+    assert kinds(root, ALL) == {}
 
 
 def test_what_a_killed_run_had_begun_with_goes_the_next_time(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from typer.testing import CliRunner
@@ -18,9 +19,10 @@ from tests.support.takedown_project import caption_of, copy_to_store, make_taked
 from tests.support.tracking import CONFIG
 from walt.cli import app
 from walt.commands.lineage.of_source import Holdings, find
+from walt.commands.takedown import take_down
 from walt.commands.takedown.fingerprints import pictures_of
 from walt.commands.takedown.search import Needles, search
-from walt.commands.takedown.take_down import source_folder
+from walt.commands.takedown.take_down import Request, source_folder
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
@@ -154,6 +156,30 @@ def test_a_list_of_sources_is_taken_down_at_once(small: Paths) -> None:
     assert not re.search("scene|0.mp4", json.dumps(records)), "no caption and no name is kept"
     text = next((small.root / "work/takedown").glob("*-report.json")).read_text()
     assert "scene" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped_at", ["_tag", "not_searched"])
+def test_one_that_was_stopped_finds_the_copies_when_it_is_run_again(
+    small: Paths, monkeypatch: pytest.MonkeyPatch, stopped_at: str
+) -> None:
+    """The tables do not hold the source any more then, nor, at the latter place, is its file there."""
+    root = small.root
+    copy_to_store(root, root / ".dvc/cache")
+    needles = _needles(small, find(small, [sha256_file(root / "videos/0.mp4")]))
+    request = Request(("videos/0.mp4",), "asked", delete_source=True)
+
+    def stopped(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(take_down, stopped_at, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            take_down.run(request, root)
+    assert (root / "videos/0.mp4").exists() is (stopped_at == "_tag")
+    take_down.run(request, root)
+    assert {str(path.relative_to(root)) for path in search(root, needles).found} <= {"videos/captions.csv"}
+    assert not list((root / "work/takedown").glob("*-unfinished.json")), "it holds the captions"
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from tests.support.tiny_clips import clip_row
-from walt.core import storage
-from walt.core.digests import sha256_file
 from walt.core.errors import CorruptArtifactError
+from walt.core.storage import verify_open
+from walt.data import open_tars
 from walt.data.clip_table_writer import write_clip_rows
 from walt.data.latent_dataset import LatentDataset
 from walt.data.open_tars import OpenTar
@@ -81,6 +82,27 @@ def test_a_tar_that_is_overwritten_in_place_is_refused(dataset: LatentDataset, r
     assert values_of(dataset.latents(["v0"])) == {1}
 
 
+def test_so_it_is_where_its_size_and_time_are_as_they_were(dataset: LatentDataset, read: Read) -> None:
+    """As rsync and tar set times, and as anybody may who mends a file."""
+    path = path_of(dataset)
+    read()
+    before = path.stat()
+    overwrite(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    with pytest.raises(CorruptArtifactError, match=CHANGED):
+        read()
+
+
+def test_other_rights_and_another_name_are_no_damage(dataset: LatentDataset, read: Read) -> None:
+    path = path_of(dataset)
+    before = str(read())
+    path.chmod(0o444)
+    assert str(read()) == before
+    path.with_name("linked").hardlink_to(path)  # as DVC's cache does
+    assert str(read()) == before
+
+
 def test_in_the_middle_of_a_read_too(dataset: LatentDataset, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is looked at after its bytes were read: before, it was still as it had been."""
     plain = OpenTar.read_into
@@ -107,11 +129,11 @@ def test_another_time_of_the_same_bytes_is_no_damage_and_hashed_once(
 ) -> None:
     hashed: list[str] = []
 
-    def noted(path: Path) -> str:
+    def noted(descriptor: int, path: Path, *expected: Any) -> None:
         hashed.append(path.name)
-        return sha256_file(path)
+        verify_open(descriptor, path, *expected)
 
-    monkeypatch.setattr(storage, "sha256_file", noted)
+    monkeypatch.setattr(open_tars, "verify_open", noted)
     read()
     os.utime(path_of(dataset), (1.1e9, 1.1e9))
     for _ in range(3):

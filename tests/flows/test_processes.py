@@ -65,6 +65,15 @@ def test_output_and_status_come_back(tmp_path: Path) -> None:
     assert lines == list(ended.lines) == ["one", "two", "three"]
 
 
+def test_no_line_has_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever program says it: a flow's log is read by others than those who know the password."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted-value")
+    lines: list[str] = []
+    said = "failed to push s3://me:planted@host/a of $AWS_SECRET_ACCESS_KEY"
+    ended = run_command(["sh", "-c", f"echo {said} >&2; exit 1"], tmp_path, {}, lines.append, lambda: None)
+    assert lines == list(ended.lines) == ["failed to push s3://***@host/a of ***"]
+
+
 def test_what_dvc_says_after_every_stage_is_not_shown(tmp_path: Path) -> None:
     lines: list[str] = []
     said = "\n".join(

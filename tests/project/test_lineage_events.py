@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from walt.core.storage import write_json
 from walt.core.transformers import Transformer
 from walt.data.partitions import write_parts
 from walt.data.shards import write_index, write_shard
-from walt.project.lineage_events import inputs_of, outputs_of
+from walt.project.lineage_events import inputs_of, outputs_of, stage_events
 from walt.project.params import Params
 from walt.project.recipes import load_recipe, recipe_text
 from walt.project.registry import get_stage
@@ -133,6 +134,40 @@ def test_a_stages_run_is_told_with_the_run_that_mlflow_has_of_it(
     assert _names(end["outputs"]) == ([] if fails else [str(project.base)])
     tags = {tag["key"]: tag["value"] for tag in end["run"]["facets"]["tags"]["tags"]}
     assert tags.get("mlflow.run_id") == (None if fails else known[0])
+
+
+def test_no_event_of_a_stage_has_a_credential(
+    project: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of those in its settings, in the environment and in what it fails with."""
+    pytest.importorskip("openlineage.client", reason=REASON)
+    file = ask_for_file(monkeypatch, project.root)
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:planted-variable")
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"https://me:planted-parent@host/flow/{uuid4()}")
+    monkeypatch.setenv("OPENLINEAGE_NAMESPACE", "https://me:planted-namespace@host")
+    params = _params()
+    listed, copy = (
+        "https://me:pl@nted/path#1@host/list.csv?X-Amz-Signature=planted-query",
+        "s3://me:planted-copy@b/clips",
+    )
+    params = params.model_copy(
+        update={
+            "dataset": params.dataset.model_copy(update={"path": listed}),
+            "ingest": params.ingest.model_copy(update={"output": copy}),
+        }
+    )
+    with stage_events(get_stage("ingest"), params, project.root):
+        pass
+    with pytest.raises(StorageError), stage_events(get_stage("ingest"), params, project.root):
+        raise StorageError(f"{listed}: 403 for admin:planted-variable")
+    text = file.read_text() + capsys.readouterr().out
+    assert [word for word in ("planted", "pl@nted", "nted/path", "path#1") if word in text] == []
+    start, complete, _, fail = read_events(file)
+    [read] = [one for one in start["inputs"] if one["namespace"] != "file"]
+    assert (read["namespace"], read["name"]) == ("https://host", "list.csv")
+    assert (complete["outputs"][-1]["namespace"], complete["outputs"][-1]["name"]) == ("s3://b", "clips")
+    said = fail["run"]["facets"]["errorMessage"]["message"]
+    assert said == "StorageError: https://***@host/list.csv?X-Amz-Signature=*** 403 for ***"
 
 
 def _names(datasets: list[Event]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("train_base.optimizer.betas", [0.9, 1.0], r"'train_base.optimizer.betas.1': input should be less than 1"),
         ("train_base.condition_dropout", 0.0, r"sample.guidance_scale is 2, but train_base.condition_dropout is 0"),
         ("sample.steps", 1001, r"sample.steps is 1001, more than diffusion.num_steps 1000"),
+        ("train_base.batch_size", 10**400, r"key 'train_base.batch_size': a whole number of 401 digits is too large$"),
+        ("promotion.guards.0.metric", 10**400, r"key 'promotion.guards.0.metric': a whole number of 401 digits is too"),
         ("base.conditioning", "class", r"base: conditioning class needs num_classes"),
         (
             "train_base.image_fraction",
@@ -291,6 +294,14 @@ def test_missing_key_is_named() -> None:
         ("a: [1\n", r"not valid YAML"),
         ("- 1\n", r"expected a mapping of keys, found list"),
         ("a: \xff\n", r"not valid YAML"),
+        ("a: \0\n", r"not valid YAML: unacceptable character #x0000: .* position 3$"),
+        (
+            "a: &a ["
+            + "1," * 99
+            + "]\n"
+            + "".join(f"{name}: &{name} [{f'*{before},' * 9}]\n" for before, name in pairwise("abcdefghijklm")),
+            r"its aliases \(\*\) stand for more than 1000000 values",
+        ),
     ],
 )
 def test_broken_yaml_is_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -12,7 +12,7 @@ from tests.support.tracking import CONFIG, tag_taken_down
 from walt.core.errors import ConfigurationError
 from walt.tracking import server
 from walt.tracking.fetched_release import fetch_release
-from walt.tracking.models import MEASURED_TAG
+from walt.tracking.measured import MEASURED_TAG
 
 Model = Callable[[str, bytes], Path]
 

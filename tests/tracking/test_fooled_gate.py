@@ -21,7 +21,8 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json, write_json
 from walt.evaluation.resampling import share_figure
 from walt.tracking import server
-from walt.tracking.models import MEASURED_TAG, _Champion, promote, promote_newest
+from walt.tracking.measured import MEASURED_TAG
+from walt.tracking.models import _Champion, promote, promote_newest
 from walt.tracking.releases import release_digests
 from walt.tracking.runs import start_run
 

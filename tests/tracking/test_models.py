@@ -19,7 +19,8 @@ from walt.core.paths import Paths
 from walt.core.storage import write_json
 from walt.evaluation.resampling import mean_figure, share_figure
 from walt.tracking import server
-from walt.tracking.models import DECISION_TAG, MEASURED_TAG, promote, promote_newest
+from walt.tracking.measured import MEASURED_TAG
+from walt.tracking.models import DECISION_TAG, promote, promote_newest
 from walt.tracking.promotion import BetterBeyondChance
 from walt.tracking.releases import METRIC_TAG, release_digests
 

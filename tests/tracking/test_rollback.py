@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from walt.core.paths import Paths
 from walt.core.storage import read_json
 from walt.project.recipes import recipe_text
 from walt.tracking import provenance, server
+from walt.tracking.given_release import given_release
 from walt.tracking.release_record import deciding_version, fetch_release
 from walt.tracking.rollback import roll_back
+from walt.tracking.unneeded import fetch_locks
 
 GIT = ("git", "-c", "user.name=walt", "-c", "user.email=walt@localhost", "-c", "commit.gpgsign=false")
 Model = Callable[[str, bytes], Path]
@@ -105,12 +108,94 @@ def test_of_a_promotion_that_broke_off_the_release_before_is_still_known(
 
 
 @pytest.mark.slow
+def test_releases_that_share_the_base_are_told_apart(root: Path, model: Model, tmp_path: Path) -> None:
+    """Only super-resolution is new: each has its own settings, figures and way back, and is refused by itself."""
+    releases = []
+    for number, (matches, said) in enumerate(((10, "it is the first"), (40, "against 0.1562")), 1):
+        (root / "dvc.lock").write_text(f"stages: {number}")
+        releases.append({"base": model("base", b"1"), "sr-2x": model("sr-2x", b"%d" % number)})
+        assert said in promoted(root, releases[-1], matches)
+    assert "version 1 is champion again, with sr-2x 1: a." in roll_back(CONFIG, "champion", root, "a")
+    connection = server.connect(CONFIG, root)
+    fetch_release(connection, "walt-base", "1", tmp_path / "first", champions(root))
+    assert (tmp_path / "first/dvc.lock").read_text() == "stages: 1"
+    given = given_release(CONFIG, root, "models:/walt-base@champion", tmp_path / "given")
+    assert (given.folders["sr-2x"] / "model.safetensors").read_bytes() == b"1", "what `walt sample` takes"
+    assert "`walt rollback` took that from it (a)" in promoted(root, releases[1], 40)
+
+    third = {"base": model("base", b"1"), "sr-2x": model("sr-2x", b"3")}
+    (root / "dvc.lock").write_text("stages: 3")
+    assert "against 0.1562" in promoted(root, third, 30), "not against the second"
+    assert champions(root) == {"base": "1", "sr-2x": "3"}
+    (tmp_path / "locks").mkdir()
+    assert {file.read_text()[-1] for file in fetch_locks(connection, tmp_path / "locks")} == {"1", "2", "3"}
+
+    roll_back(CONFIG, "champion", root, "c")
+    assert champions(root) == {"base": "1", "sr-2x": "1"}, "the one before the third"
+    with pytest.raises(ConfigurationError, match="version 1 was the first champion"):
+        roll_back(CONFIG, "champion", root, "d")
+    for lost, reason in ((third, "c"), (releases[1], "a")):
+        model("sr-2x", {"c": b"3", "a": b"2"}[reason])
+        assert f"took that from it ({reason})" in promoted(root, lost, 60)
+
+
+@pytest.mark.slow
+def test_broken_off_at_any_write_and_done_again_the_end_is_the_same(
+    root: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of releases that share the base, so that its version alone does not say how far it came; every third write."""
+    names = ("base", "sr-2x", "autoencoder")
+    promoted(root, {name: model(name, b"first") for name in names}, 10)
+    first = champions(root)
+    for number in range(1, 100, 3):
+        weights = b"%d" % number
+        of = {name: b"first" if name == "base" else weights for name in names}
+        release = {name: model(name, of[name]) for name in names}
+        broken = _broken_off(partial(promoted, root, release, 60), number, monkeypatch)
+        promoted(root, release, 60)
+        second = champions(root)
+        assert all(second[name] != first[name] for name in names if of[name] == weights)
+        if _broken_off(partial(roll_back, CONFIG, "champion", root, "a"), number, monkeypatch):
+            roll_back(CONFIG, "champion", root, "a")
+        assert champions(root) == first, f"broken off before write {number}"
+        if not broken:
+            break
+    assert 5 < number < 97
+
+
+def _broken_off(work: Callable[[], object], writes: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether ``work`` was ended before its write to the registry of this number, from 0."""
+    from mlflow import MlflowClient
+
+    done = 0
+
+    def ending(write: Callable[..., object]) -> Callable[..., object]:
+        def one(*arguments: object, **named: object) -> object:
+            nonlocal done
+            if done == writes:
+                raise KeyboardInterrupt
+            done += 1
+            return write(*arguments, **named)
+
+        return one
+
+    with monkeypatch.context() as patch:
+        for name in ("set_model_version_tag", "set_registered_model_alias", "delete_registered_model_alias"):
+            patch.setattr(MlflowClient, name, ending(getattr(MlflowClient, name)))
+        try:
+            work()
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+@pytest.mark.slow
 def test_what_a_release_was_made_of_is_fetched_without_passwords(root: Path, model: Model, tmp_path: Path) -> None:
     settings = "tracking:\n  uri: postgresql://{}@host/db # here\ndataset:\n  descriptor: own/mine.yaml\n"
     (root / "params.yaml").write_text(settings.format("me:secret"))
     (root / "own").mkdir()
-    (root / "own/mine.yaml").write_text("path: s3://me:secret@there/videos\n")
-    (root / "dvc.lock").write_text("stages: {}\n")
+    (root / "own/mine.yaml").write_text("path: https://there/videos?X-Amz-Signature=secret\n")
+    (root / "dvc.lock").write_text("stages: {ingest: {params: {params.yaml: {uri: s3://me:secret@there}}}}\n")
     Paths(root).latents.mkdir(parents=True)
     (Paths(root).latents / "clips.parquet").write_bytes(b"the table")
     promoted(root, {"base": model("base", b"1")}, 10)
@@ -121,8 +206,9 @@ def test_what_a_release_was_made_of_is_fetched_without_passwords(root: Path, mod
     first, present = tmp_path / "first", tmp_path / "present"
     fetch_release(connection, "walt-base", "1", first)
     assert (first / "params.yaml").read_text() == settings.format("***")
-    assert (first / "descriptor.yaml").read_text() == "path: s3://***@there/videos\n"
-    assert (first / "dvc.lock").read_text() == "stages: {}\n"
+    assert (first / "descriptor.yaml").read_text() == "path: https://there/videos?X-Amz-Signature=***\n"
+    lock = "stages: {ingest: {params: {params.yaml: {uri: s3://***@there}}}}\n"
+    assert (first / "dvc.lock").read_text() == lock
     assert (first / "clips.parquet").read_bytes() == b"the table"
     second = fetch_release(connection, "walt-base", "2", present)
     assert second.previous == {"base": "1"}

@@ -28,7 +28,7 @@ from rich.table import Table
 from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.core.log import console
-from walt.core.paths import Paths
+from walt.core.paths import Paths, located
 from walt.core.remote import s3_credentials
 from walt.core.scratch import scratch_folder
 from walt.core.secrets import without_secrets
@@ -209,7 +209,7 @@ def _text_encoder(params: Params, root: Path) -> Iterator[Check]:
     """A folder whose weights are pickled is refused by encode-text, after ingest and a training."""
     from walt.text.pickled_weights import has_only_pickled
 
-    if params.text is not None and has_only_pickled(root / Path(params.text.encoder).expanduser()):
+    if params.text is not None and has_only_pickled(located(root, params.text.encoder)):
         advice = f"walt convert-text-encoder {params.text.encoder}"
         yield Check("text encoder", "fail", f"{params.text.encoder}: pickled weights only, which are not read", advice)
 

@@ -10,12 +10,11 @@ import typer
 from walt.core.errors import ConfigurationError
 from walt.core.log import info, warning
 from walt.core.scratch import scratch_folder
+from walt.core.secrets import HIDDEN
 from walt.project.runner import load_params
 
 if TYPE_CHECKING:
     from walt.tracking.release_record import Release
-
-_HIDDEN = b"://***@"
 
 
 def command(
@@ -35,6 +34,7 @@ def command(
     from the cache of this project, or from the remote.
     """
     from walt.tracking import server  # imports MLflow, which --help does not need
+    from walt.tracking.models import aliased_release
     from walt.tracking.release_record import deciding_version, fetch_release
 
     root = Path.cwd()
@@ -47,10 +47,12 @@ def command(
     with server.errors():
         connection = server.connect(params.tracking, root)
         name, number = deciding_version(connection, params.promotion.alias, version)
+        aliased = aliased_release(connection, params.promotion.alias)
+        models = aliased if number == next(iter(aliased.values()), None) else None  # else the newest with this base
     with scratch_folder() as scratch:
         kept = scratch / "release" if out is None else out
         with server.errors():
-            release = fetch_release(connection, name, number, kept)
+            release = fetch_release(connection, name, number, kept, models)
         if out is not None:
             info(f"{name} version {number}: {', '.join(sorted(file.name for file in out.iterdir()))} are in {out}")
         _say_of_the_code(release)
@@ -73,6 +75,6 @@ def _make_again(root: Path, release: Release, kept: Path, folder: Path) -> None:
 
     project = make_working_copy(root, release.git.get("git.commit"), kept, folder)
     info(f"the project as it was is {project}; there, `dvc status` says what would be made again")
-    hidden = [file.name for file in kept.iterdir() if file.suffix == ".yaml" and _HIDDEN in file.read_bytes()]
-    if hidden:
+    texts = sorted(file for file in kept.iterdir() if file.suffix in {".yaml", ".lock"})
+    if hidden := [file.name for file in texts if HIDDEN in file.read_text(encoding="utf-8", errors="replace")]:
         warning(f"user and password of addresses are not kept: put them where *** stands ({', '.join(hidden)})")

@@ -40,6 +40,9 @@ class Section(BaseModel):
         return type(self).model_validate({**self.model_dump(), **other.model_dump()})
 
 
+_LARGEST = 2**64
+_MOST_VALUES = 10**6
+
 SectionT = TypeVar("SectionT", bound=Section)
 
 
@@ -63,10 +66,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except (YAMLError, ValueError) as error:  # the latter: bytes that are not UTF-8, a date of month 13, and the like
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+        said = " ".join(str(getattr(error, "problem", error)).split())
+        raise ConfigurationError(f"{path}{where}: not valid YAML: {said}") from None
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path}: expected a mapping of keys, found {type(data).__name__}")
-    _check_keys(data, path, ())
+    _check_keys(data, path, (), {})
     return data
 
 
@@ -84,17 +88,26 @@ def _parsed(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 
-def _check_keys(value: Any, path: Path, above: tuple[int, ...]) -> None:
-    """Raise ConfigurationError for what YAML allows and no setting is: keys that are not text, values in themselves."""
+def _check_keys(value: Any, path: Path, above: tuple[int, ...], counted: dict[int, int]) -> int:
+    """How many values there are in it, each alias counted as what it stands for; ``counted``: of what was looked at.
+
+    Raises ConfigurationError for what YAML allows and no setting is: keys that are not text, values in themselves, and
+    aliases of aliases that some hundred bytes make millions of values with.
+    """
     if not isinstance(value, dict | list):
-        return
+        return 1
     if id(value) in above:
         raise ConfigurationError(f"{path}: an alias (*) leads back to the value that it is in")
+    if id(value) in counted:
+        return counted[id(value)]
     for name in value if isinstance(value, dict) else ():
         if not isinstance(name, str):
             raise ConfigurationError(f"{path}: the key {str(name)[:40]} is not text: put it in quotes")
-    for inner in value.values() if isinstance(value, dict) else value:
-        _check_keys(inner, path, (*above, id(value)))
+    inner = value.values() if isinstance(value, dict) else value
+    count = counted[id(value)] = 1 + sum(_check_keys(one, path, (*above, id(value)), counted) for one in inner)
+    if count > _MOST_VALUES:
+        raise ConfigurationError(f"{path}: its aliases (*) stand for more than {_MOST_VALUES} values")
+    return count
 
 
 def load_section(path: str | Path, section: type[SectionT], if_missing: str = "") -> SectionT:
@@ -109,6 +122,8 @@ def load_section(path: str | Path, section: type[SectionT], if_missing: str = ""
 def parse_section(data: dict[str, Any], section: type[SectionT], source: str, if_missing: str = "") -> SectionT:
     """Validate a mapping as ``section``; ``source`` names it in errors, ``if_missing`` is added to errors about a
     missing key. Raises ConfigurationError."""
+    for key, digits in _too_large(data, ""):
+        raise ConfigurationError(f"{source}: key '{key}': a whole number of {digits} digits is too large")
     try:
         # JSON mode: strict about types, but accepts a YAML list for a tuple
         found = section.model_validate_json(json.dumps(data, default=str))
@@ -117,6 +132,15 @@ def parse_section(data: dict[str, Any], section: type[SectionT], source: str, if
     for key, given in _not_whole(found, data, ""):
         raise ConfigurationError(f"{source}: key '{key}': expected a whole number, found {given!r}")
     return found
+
+
+def _too_large(data: Any, key: str) -> Iterator[tuple[str, int]]:
+    """Whole numbers that neither a float nor 64 bits take, with their digits: to calculate with them would fail."""
+    if isinstance(data, int) and not -_LARGEST < data < _LARGEST:
+        yield key, len(str(abs(data)))
+    elif isinstance(data, dict | list):
+        for name, inner in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _too_large(inner, f"{key}.{name}" if key else str(name))
 
 
 def _not_whole(value: Any, data: Any, key: str) -> Iterator[tuple[str, bool | float]]:

@@ -26,6 +26,18 @@ ARTIFACTS: dict[str, str] = {
 }
 
 
+def located(root: Path, given: str) -> Path:
+    """Where a file or folder is that a person named: below ``root``, absolute, or with ``~``.
+
+    What follows a ``~`` and is no user, or a user without a home folder (a container may have such), stays as it is, as
+    in a shell.
+    """
+    try:
+        return root / Path(given).expanduser()
+    except RuntimeError:  # so it says that it knows no home folder
+        return root / given
+
+
 @dataclass(frozen=True)
 class Paths:
     """The artefacts of a project as absolute paths: ``paths.clips``, ``paths.base`` ..."""

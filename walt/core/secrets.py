@@ -12,11 +12,18 @@ import re
 from typing import Any
 
 HIDDEN = "***"
-_USER = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@'\"]+@")
-_PARAMETER = re.compile(
-    r"([?&;](?:[^=&;\s'\"]*(?:sig|token|key|secret|passw|credential|auth)[^=&;\s'\"]*)=)[^&;\s'\"]+", re.IGNORECASE
+_USER = re.compile(
+    r"(\b[A-Za-z][A-Za-z0-9+.-]*://)"
+    r"(?:[^/?#\s@'\":\[]*:(?!\d+[/?#])(?:(?!://)[^\s'\"])*|[^/?#\s'\"]+)@"
 )
-_VARIABLE = re.compile(r"SECRET|TOKEN|PASSW|ACCESS_KEY|API_KEY|CREDENTIAL", re.IGNORECASE)
+"""A password may have ``@``, ``/``, ``?`` or ``#`` in it: SQLAlchemy, for one, takes it as far as an ``@``. What begins
+as a port does is none."""
+_PARAMETER = re.compile(
+    r"([?&;](?:[^=&;\s'\"]*(?:sig|token|key|secret|passw|pwd|credential|auth)[^=&;\s'\"]*)=)[^&;\s'\"]+", re.IGNORECASE
+)
+_VARIABLE = re.compile(
+    r"SECRET|TOKEN|PASS(W|PHRASE|$)|PWD$|(ACCESS|API|PRIVATE)_?KEY|CREDENTIAL|AUTH_STRING|AUTHORIZATION", re.IGNORECASE
+)
 _SHORTEST = 8
 """Characters of a variable's value: shorter ones (``true``, a number) would also be found in other words."""
 

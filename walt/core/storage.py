@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -33,6 +34,7 @@ _OF_STORAGE = {
     errno.ESTALE, errno.ETIMEDOUT, errno.ENXIO, errno.ENODEV, errno.ENOTCONN,  # a server or a device has gone
 }  # fmt: skip
 _IN_THE_WAY = "a file is where a folder is to be, or a folder where a file is: move it away"
+_AT_ONCE = 1 << 20
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -264,6 +266,29 @@ def _hash(path: Path, stamp: Stamp, sha256: str, stamped: StampedFiles) -> None:
         stamped.forget(path.name)
         raise CorruptArtifactError(f"{path}: its sha256 differs from the index")
     if settled and Stamp.of(path.stat()) == stamp:
+        stamped.remember(path.name, stamp, sha256)
+
+
+def verify_open(descriptor: int, path: Path, stamp: Stamp, num_bytes: int, sha256: str) -> None:
+    """Compare an open file, whose ``stamp`` was taken before, with what an index says; ``path`` is where it was, where
+    another one may be by now. Its position stays as it is.
+
+    Raises:
+        CorruptArtifactError: its size or SHA-256 differs.
+        StorageError: it cannot be read.
+    """
+    if stamp.size != num_bytes:
+        raise CorruptArtifactError(f"{path}: {stamp.size} bytes, but the index says {num_bytes}")
+    stamped, settled, read, found = StampedFiles.of(path.parent), stamp.settled(), 0, hashlib.sha256()
+    with storage_errors(path):
+        while data := os.pread(descriptor, _AT_ONCE, read):
+            found.update(data)
+            read += len(data)
+        unchanged = Stamp.of(os.fstat(descriptor)) == stamp
+    if found.hexdigest() != sha256:
+        stamped.forget(path.name)
+        raise CorruptArtifactError(f"{path}: its sha256 differs from the index")
+    if settled and unchanged:
         stamped.remember(path.name, stamp, sha256)
 
 

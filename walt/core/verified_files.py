@@ -19,6 +19,8 @@ from pathlib import Path
 from time import time_ns
 from typing import NamedTuple
 
+from walt.core.errors import StorageError
+
 CACHE_VARIABLE = "WALT_CACHE"
 """Environment variable that names the folder of what can be found out again at any time."""
 _SETTLED_NS = 2 * 10**9
@@ -46,9 +48,17 @@ class Stamp(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """``$WALT_CACHE``; else ``walt`` in ``$XDG_CACHE_HOME`` or, where that is not set, in ``~/.cache``."""
-    own = os.environ.get(CACHE_VARIABLE)
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "walt"
+    """``$WALT_CACHE``; else ``walt`` in ``$XDG_CACHE_HOME`` or, where that is not set, in ``~/.cache``.
+
+    Raises StorageError: none of these is known. A container's user may have neither a name nor a home folder.
+    """
+    if own := os.environ.get(CACHE_VARIABLE):
+        return Path(own)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "walt"
+    except RuntimeError as error:
+        said = f"this user has no home folder: set {CACHE_VARIABLE} to a folder for what can be found out again"
+        raise StorageError(said) from error
 
 
 def cache_name(folder: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from walt.core.errors import CorruptArtifactError, StorageError
-from walt.core.storage import verify_files
+from walt.core.storage import verify_files, verify_open
 from walt.core.verified_files import Stamp
 from walt.data.tar_places import Places, Record, places_of
 
@@ -172,30 +172,26 @@ class OpenTar:
         os.posix_fadvise(self._descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
 
     def has_changed(self, since: Stamp) -> bool:
-        """See ``Readable``: a file that is overwritten in place stays open, and has other bytes."""
+        """See ``Readable``: a file that is overwritten in place stays open, and has other bytes.
+
+        Whoever writes to a file may set its mtime back, but not its ctime. That is also another where the file got
+        another name or none, or other rights, and has the same bytes: what is open is hashed once more then.
+        """
         try:
             now = Stamp.of(os.fstat(self._descriptor))
         except OSError as error:
             raise StorageError(f"{self.path}: {error.strerror}") from error
-        if not _same_content(now, self._stamp):
-            self._stamp = self._verified()
-        return not _same_content(self._stamp, since)
+        if now != self._stamp:
+            self._stamp = self._verified(now)
+        return self._stamp != since
 
-    def _verified(self) -> Stamp:
-        """The stamp of the file, which was hashed again. Raises CorruptArtifactError."""
-        record = self._record
+    def _verified(self, now: Stamp) -> Stamp:
+        """The stamp ``now`` of the open file, which is hashed again. Raises CorruptArtifactError."""
         try:
-            (stamp,) = verify_files(self.path.parent, [(record.shard, record.bytes, record.sha256)], again=True)
-            if stamp.inode != self._stamp.inode:
-                raise CorruptArtifactError(f"{self.path}: another file is in its place")
+            verify_open(self._descriptor, self.path, now, self._record.bytes, self._record.sha256)
         except CorruptArtifactError as error:
             raise CorruptArtifactError(f"{error}; it was changed while it was in use") from error
-        return stamp
-
-
-def _same_content(one: Stamp, other: Stamp) -> bool:
-    """``changed`` is also another where the file was renamed or removed, and has the same bytes."""
-    return (one.size, one.modified) == (other.size, other.modified)
+        return now
 
 
 def _after(buffers: Sequence[memoryview], count: int) -> tuple[memoryview, ...]:

@@ -74,7 +74,7 @@ def begin(root: Path) -> Plan:
         said = f"no release is {params.promotion.alias} yet: everything is made as params.yaml says"
         plan = Plan(True, said, {}, {})
     else:
-        known = _known(connection, root, champion[_DECIDER])
+        known = _known(connection, root, champion)
         plan = _plan_against(params, root, champion, known)
     if plan.go and plan.settings:
         _write_settings(root, plan.settings)
@@ -167,14 +167,14 @@ def _plan_against(
     return Plan(True, f"{said}: the models go on from version {version}, the {alias}", champion, settings)
 
 
-def _known(connection: server.Connection, root: Path, version: str) -> tuple[pa.Array, pa.Array] | None:
+def _known(connection: server.Connection, root: Path, champion: Mapping[str, str]) -> tuple[pa.Array, pa.Array] | None:
     """Keys of the clips that the release was trained on, and of those that a challenger had which lost against it; None
     where the former are not recorded."""
-    work, name = _work(root), f"{connection.model_prefix}-{_DECIDER}"
+    work, name, version = _work(root), f"{connection.model_prefix}-{_DECIDER}", champion[_DECIDER]
     with server.errors():
-        if read_release(connection, name, version) is None:
+        if read_release(connection, name, version, champion) is None:
             return None
-        fetch_release(connection, name, version, work / "champion")
+        fetch_release(connection, name, version, work / "champion", champion)
     table = work / "champion" / CLIPS_FILE
     if not table.is_file():
         return None

@@ -22,7 +22,7 @@ from walt.core.config import Section
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import info
-from walt.core.paths import Paths
+from walt.core.paths import Paths, located
 from walt.core.ranks import ranks
 from walt.core.sizes import Size, size_folder
 from walt.core.storage import atomic_directory, write_bytes, write_json
@@ -244,7 +244,7 @@ def _loss_networks(
 
 def _folder(paths: Paths, name: str) -> Path:
     """A folder that the configuration names; relative ones are under the root."""
-    return paths.root / Path(name).expanduser()
+    return located(paths.root, name)
 
 
 def _identity(config: Config, paths: Paths, weights: dict[str, str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.core.own_digest import read_json_with_digest, write_json_with_digest
+from walt.core.paths import located
 from walt.nn.own_memory import as_torch_allocates
 from walt.text.pickled_weights import has_only_pickled
 from walt.text.plain import PlainText
@@ -306,7 +307,7 @@ def locate(source: str, folder: Path, root: Path) -> tuple[str, bool]:
     """
     if source == TINY:
         return str(folder / TINY_FOLDER), True
-    path = root / Path(source).expanduser()
+    path = located(root, source)
     if path.is_dir():
         return str(path), True
     if source.startswith((".", "/", "~")) or source.count("/") > 1:  # a hub name is NAME or OWNER/NAME

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from walt.core.errors import ConfigurationError
 from walt.core.left_out import is_left_out
-from walt.core.paths import Paths
+from walt.core.paths import Paths, located
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model, version_at
-from walt.tracking.models import MEASURED_TAG
+from walt.tracking.measured import MEASURED_TAG
 from walt.tracking.release_runs import MODELS_TAG, RELEASE_TAG, ReleaseRun, find_release, models_digest
 from walt.tracking.releases import MODEL_ARTIFACTS, measured_models, release_digests, release_folders
 
@@ -46,7 +46,7 @@ def find_compared(config: TrackingConfig, paths: Paths, given: str, keep: Path) 
         StorageError: MLflow cannot be reached, and a version is asked for.
         CorruptArtifactError: the registry returns other files than were registered.
     """
-    place = paths.root / Path(given).expanduser()
+    place = located(paths.root, given)
     if place.is_dir():
         return _of_folder(config, paths, given, place)
     if _RELEASE.fullmatch(given):

@@ -9,7 +9,7 @@ from walt.core.log import warning
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model
-from walt.tracking.models import MEASURED_TAG
+from walt.tracking.measured import MEASURED_TAG
 from walt.tracking.release_record import taken_down
 from walt.tracking.releases import MODEL_ARTIFACTS, measured_models
 

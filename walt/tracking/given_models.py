@@ -10,6 +10,7 @@ from typing import Any
 
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.log import info
+from walt.core.paths import located
 from walt.core.storage import atomic_directory, read_json, write_json
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
@@ -53,7 +54,7 @@ def given_model(config: TrackingConfig, root: Path, address: str, keep: Path) ->
         StorageError: MLflow cannot be reached.
     """
     if not is_registered(address):
-        folder = root / Path(address).expanduser()
+        folder = located(root, address)
         if not folder.is_dir():
             raise ConfigurationError(no_such_folder(address))
         return GivenModel(folder, {"address": address})

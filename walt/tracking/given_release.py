@@ -11,7 +11,7 @@ from walt.core.errors import ConfigurationError
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model, no_such_version
-from walt.tracking.models import MEASURED_TAG
+from walt.tracking.measured import MEASURED_TAG
 from walt.tracking.releases import measured_models
 
 _BASE = "base"

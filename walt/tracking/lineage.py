@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from walt.core.errors import ConfigurationError
 from walt.core.own_digest import check_parquet
+from walt.core.paths import located
 from walt.core.storage import atomic_directory
 from walt.core.suggestions import did_you_mean
 from walt.tracking import server
@@ -108,7 +109,7 @@ class Registry:
 
         Raises ConfigurationError: there is none.
         """
-        folder = root / Path(given).expanduser()
+        folder = located(root, given)
         if folder.is_dir():
             digest = server.folder_digest(folder)
             if found := [one for one in self.versions if one.digest == digest]:

@@ -24,13 +24,12 @@ from walt.tracking import promotion, releases, runs, server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.evaluations import check_named, find_evaluation, read_evaluation
 from walt.tracking.given_models import given_model
+from walt.tracking.measured import MEASURED_TAG, keep_measured
 from walt.tracking.promotion import Decision, Figures, PromotionRule
 from walt.tracking.release_record import keep_release, rolled_back, taken_down
 from walt.tracking.release_runs import note_decision
 from walt.tracking.releases import METRIC_TAG, MODEL_ARTIFACTS, release_digests, release_folders
 
-MEASURED_TAG = "walt.measured"
-"""On a version of the deciding model: the figures of its release, and the digests of the models they are of (JSON)."""
 DECISION_TAG = "walt.decision"
 """On a model version: the last decision about it, with its numbers (JSON)."""
 
@@ -104,9 +103,10 @@ def promote(
         aliased = aliased_release(connection, rule.alias)
         versions = {name: member.version for name, member in zip(folders, members, strict=True)}
         if aliased == versions:
-            _tag(connection, decider.name, decider.version, figures, digests)  # they may have been measured again
+            # they may have been measured again
+            keep_measured(connection, decider.name, decider.version, figures, digests)
             return f"{what} already is {rule.alias} ({promotion.listed(figures)}): nothing to decide."
-        if (note := rolled_back(connection, decider.name, decider.version)) is not None:
+        if (note := rolled_back(connection, decider.name, decider.version, versions)) is not None:
             return f"{what} does not become {rule.alias}: `walt rollback` took that from it ({note['reason']})."
         if (why := taken_down(connection, versions)) is not None:
             return f"{what} does not become {rule.alias}: {why}; `dvc repro` trains without it."
@@ -209,11 +209,11 @@ class _Champion:
             figures = {name: Figure.from_json(value) for name, value in kept["figures"].items()}
             return cls(name, version, kept["models"], figures)
         # edited in MLflow, or of an earlier version: measured again
-        models = (digest is None and releases.measured_models(text)) or _digests(connection, aliased)
+        models = (digest is None and releases.measured_models(text)) or digests_of(connection, aliased)
         return cls(name, version, models, {})
 
 
-def _digests(connection: server.Connection, versions: Mapping[str, str]) -> dict[str, str]:
+def digests_of(connection: server.Connection, versions: Mapping[str, str]) -> dict[str, str]:
     """Short name -> digest, of these versions."""
     with server.errors():
         found = {
@@ -264,7 +264,7 @@ def _figures_to_beat(
         )
     old = {name: Figure.from_json(evaluation["figures"][name]) for name in new if name in evaluation["figures"]}
     with server.errors():
-        _tag(connection, champion.name, champion.version, old, champion.digests)
+        keep_measured(connection, champion.name, champion.version, old, champion.digests)
     return old
 
 
@@ -295,23 +295,12 @@ def _keep(
             for name, figure in new.items():
                 connection.client.set_model_version_tag(member.name, member.version, METRIC_TAG + name, str(figure))
     if members[0].version != members[0].aliased:  # else what it has belongs to the release with the alias
-        _tag(connection, members[0].name, members[0].version, new, digests)
+        keep_measured(connection, members[0].name, members[0].version, new, digests)
 
 
 def _short(figure: Figure) -> dict[str, Any]:
     """Without the replicates."""
     return {name: value for name, value in figure.as_json().items() if name != "replicates"}
-
-
-def _tag(
-    connection: server.Connection, full_name: str, version: str, figures: Figures, digests: Mapping[str, str]
-) -> None:
-    """Keep a release's figures with the version of its deciding model."""
-    measured = {"models": dict(digests), "figures": {name: figure.as_json() for name, figure in figures.items()}}
-    text = json.dumps({**measured, KEY: sha256_json(measured)}, sort_keys=True)
-    connection.client.set_model_version_tag(full_name, version, MEASURED_TAG, text)
-    for name, figure in figures.items():
-        connection.client.set_model_version_tag(full_name, version, METRIC_TAG + name, str(figure))
 
 
 def _move_alias(
@@ -331,5 +320,5 @@ def _move_alias(
     decider, *others = members
     for member in others:
         connection.client.set_registered_model_alias(member.name, alias, member.version)
-    _tag(connection, decider.name, decider.version, figures, digests)
+    keep_measured(connection, decider.name, decider.version, figures, digests)
     connection.client.set_registered_model_alias(decider.name, alias, decider.version)

@@ -26,6 +26,7 @@ from uuid import UUID, uuid4
 
 from walt.core import log
 from walt.core.errors import TerminatedError
+from walt.core.paths import located
 from walt.core.secrets import without_secrets
 from walt.tracking import provenance
 from walt.tracking.experiments import experiment_tags, lasting_root
@@ -77,7 +78,7 @@ def is_asked_for() -> bool:
     if os.environ.get(_OFF_VARIABLE, "").strip().lower() == "true":
         return False
     by_variable = any(name.startswith(_ASKING) and value for name, value in os.environ.items())
-    return by_variable or any((folder / _FILE).is_file() for folder in (Path.cwd(), Path.home() / ".openlineage"))
+    return by_variable or any((located(Path.cwd(), folder) / _FILE).is_file() for folder in ("", "~/.openlineage"))
 
 
 @contextmanager
@@ -118,7 +119,8 @@ class _Events:
 
     def __init__(self, root: Path, job: Job, run_id: UUID) -> None:
         self._root, self._job, self._run_id = root, job, str(run_id)
-        self._namespace = os.environ.get(_NAMESPACE_VARIABLE) or lasting_root(root).resolve().name
+        named = os.environ.get(_NAMESPACE_VARIABLE) or lasting_root(root).resolve().name
+        self._namespace = without_secrets(named)
         self._warned = False
         self._inputs: Sequence[Dataset] = ()
         self._client: OpenLineageClient | None = None
@@ -247,7 +249,7 @@ def _parent_facets() -> dict[str, Any]:
 
 def _read_name(name: str) -> tuple[str, str, str] | None:
     """(namespace, job, run) of ``namespace/job/run``, whose namespace may have slashes; None where it is none."""
-    parts = name.rsplit("/", 2)
+    parts = without_secrets(name).rsplit("/", 2)
     try:
         return (parts[0], parts[1], str(UUID(parts[2]))) if len(parts) == 3 else None
     except ValueError:
@@ -255,12 +257,13 @@ def _read_name(name: str) -> tuple[str, str, str] | None:
 
 
 def _named(dataset: Dataset) -> tuple[str, str]:
-    """Namespace and name by OpenLineage's rules: a bucket or host with a key, ``file`` with a path."""
+    """Namespace and name by OpenLineage's rules: a bucket or host with a key, ``file`` with a path. Who reads it and
+    the signature are left out: others who read the same call it the same."""
     location = without_secrets(dataset.location)
     if "://" not in location:
         return "file", location
     parts = urlsplit(location)
-    return f"{parts.scheme}://{parts.netloc}", parts.path.lstrip("/") or "/"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", parts.path.lstrip("/") or "/"
 
 
 def _facets(dataset: Dataset) -> dict[str, Any]:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from walt.core.config import read_yaml
+from walt.core.log import warning
+
+_NOT_TRUSTED = "dubious ownership"
+"""What git says of a repository that another user owns, as in a container."""
 
 
 def git_tags(root: Path) -> dict[str, str]:
@@ -13,7 +18,9 @@ def git_tags(root: Path) -> dict[str, str]:
     try:
         commit = _git(root, "rev-parse", "HEAD")
         dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
-    except (OSError, subprocess.SubprocessError):  # no git, no repository, or one too slow to answer
+    except (OSError, subprocess.SubprocessError) as error:  # no git, no repository, or one too slow to answer
+        if _NOT_TRUSTED in (said := str(getattr(error, "stderr", ""))):
+            _warn_once(said.strip().partition("\n")[0])
         return {}
     return {
         "git.commit": commit,
@@ -25,7 +32,7 @@ def git_tags(root: Path) -> dict[str, str]:
 def uncommitted(root: Path) -> list[str]:
     """Files of the project that differ from the commit or are not in it, relative to ``root``; git's ignored ones not.
 
-    Empty outside of a repository.
+    Bytes of a name that are no UTF-8 are written out. Empty outside of a repository.
     """
     try:
         names = _git(root, "ls-files", "-z", "--modified", "--others", "--exclude-standard")
@@ -64,6 +71,14 @@ def input_hashes(root: Path, stage: str) -> dict[str, str]:
     return {path: recorded[path] for path in sorted(dependencies) if path in recorded}
 
 
+@cache
+def _warn_once(said: str) -> None:
+    warning(f"no commit is noted with what is made here, since git does not trust the folder: {said}")
+
+
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+    ended = subprocess.run(
+        command, check=True, capture_output=True, text=True, encoding="utf-8", errors="backslashreplace", timeout=30
+    )
+    return ended.stdout.strip()

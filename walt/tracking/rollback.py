@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from walt.core.errors import ConfigurationError
 from walt.tracking import server
 from walt.tracking.config import TrackingConfig
-from walt.tracking.models import aliased_release
-from walt.tracking.release_record import ROLLED_BACK_TAG, Release, read_release, taken_down
+from walt.tracking.measured import recall_measured
+from walt.tracking.models import aliased_release, digests_of
+from walt.tracking.release_record import note_rolled_back, read_release, taken_down
 from walt.tracking.releases import MODEL_ARTIFACTS
 
 
@@ -34,21 +35,27 @@ def roll_back(config: TrackingConfig, alias: str, root: Path, reason: str) -> st
         if decider not in aliased:
             raise ConfigurationError(f"no version of {name} is {alias}: there is nothing to roll back")
         version = aliased[decider]
-        previous = _previous(connection, name, version, alias)
+        present, previous = _present_and_previous(connection, name, aliased, alias)
         client = connection.client
         note = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "reason": reason, "to": dict(previous)}
-        client.set_model_version_tag(name, version, ROLLED_BACK_TAG, json.dumps(note))
+        note_rolled_back(connection, name, version, present, note)
+        if previous[decider] == version:  # else that version still says it
+            recall_measured(connection, name, version, digests_of(connection, previous))
         for other in set(aliased) - set(previous):
             client.delete_registered_model_alias(f"{connection.model_prefix}-{other}", alias)
-        for other in sorted(previous, key=lambda short: short == decider):  # the deciding one last
+        moving = [other for other in previous if aliased.get(other) != previous[other]]
+        for other in sorted(moving, key=lambda short: short == decider):  # the deciding one last
             client.set_registered_model_alias(f"{connection.model_prefix}-{other}", alias, previous[other])
     others = ", ".join(f"{other} {number}" for other, number in previous.items() if other != decider)
     return f"{name} version {previous[decider]} is {alias} again, with {others or 'no other model'}: {reason}."
 
 
-def _previous(connection: server.Connection, name: str, version: str, alias: str) -> dict[str, str]:
-    """The release that had the alias before, all of whose versions are there."""
-    release: Release | None = read_release(connection, name, version)
+def _present_and_previous(
+    connection: server.Connection, name: str, aliased: Mapping[str, str], alias: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The release that has the alias, and the one that had it before, all of whose versions are there."""
+    version = next(iter(aliased.values()))
+    release = read_release(connection, name, version, aliased)
     if release is None:
         raise ConfigurationError(
             f"{name} version {version}: what was {alias} before it was not noted, by an earlier version of walt"
@@ -71,4 +78,4 @@ def _previous(connection: server.Connection, name: str, version: str, alias: str
             f"the release that was {alias} before does not get it back: {why}; `dvc repro` and `walt promote` make one "
             "without it"
         )
-    return dict(release.previous)
+    return dict(release.models), dict(release.previous)

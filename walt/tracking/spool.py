@@ -48,7 +48,7 @@ class Spool:
     @classmethod
     def create(cls, root: Path) -> Spool:
         """A new, empty spool. Raises StorageError when the disk does not take it."""
-        folder = spool_folder(root) / f"{time.time_ns():020d}-{uuid.uuid4().hex}"  # delivered in the order of making
+        folder = spool_folder(root) / f"{_next_number(root):020d}-{uuid.uuid4().hex}"
         held = ExitStack()
         held.enter_context(lock(folder / _LOCK))
         return cls(folder, held)
@@ -94,6 +94,12 @@ class Spool:
         else:
             _link_or_copy(str(source), str(target))
         return str(target.relative_to(self.folder))
+
+
+def _next_number(root: Path) -> int:
+    """By which spools are delivered in the order of making, also where the clock was set back meanwhile."""
+    numbers = (folder.name.partition("-")[0] for folder in spool_folder(root).glob("*"))
+    return max([time.time_ns(), *(int(number) + 1 for number in numbers if number.isdecimal())])
 
 
 def pending(root: Path) -> Iterator[Spool]:

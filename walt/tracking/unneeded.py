@@ -6,14 +6,13 @@ source of MLflow 3.17).
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from walt.tracking.release_record import FOLDER, LOCK_FILE, RELEASE_TAG, Release
+from walt.tracking.release_record import LOCK_FILE, releases_in
 from walt.tracking.releases import MODEL_ARTIFACTS
 from walt.tracking.server import Connection
 
@@ -26,7 +25,7 @@ def files_of_deleted_runs(connection: Connection, folder: Path) -> list[Path]:
     from mlflow.entities import ViewType
 
     needed = {str(version.run_id) for version in _versions(connection) if version.run_id}
-    needed |= set(_release_runs(connection).values())
+    needed |= {run for run, _ in _kept_with_releases(connection)}
     deleted = _pages(
         lambda token: connection.client.search_runs(
             [connection.experiment_id], run_view_type=ViewType.DELETED_ONLY, max_results=_A_PAGE, page_token=token
@@ -53,24 +52,24 @@ def fetch_locks(connection: Connection, target: Path) -> list[Path]:
     from mlflow.artifacts import download_artifacts
 
     files = []
-    for number, run in _release_runs(connection).items():
-        if LOCK_FILE not in {Path(file.path).name for file in connection.client.list_artifacts(run, FOLDER)}:
+    for number, (run, place) in enumerate(_kept_with_releases(connection)):
+        if LOCK_FILE not in {Path(file.path).name for file in connection.client.list_artifacts(run, place)}:
             continue  # it was made without DVC
-        folder = target / number
+        folder = target / str(number)
         folder.mkdir()
         found = download_artifacts(
-            run_id=run, artifact_path=f"{FOLDER}/{LOCK_FILE}", dst_path=str(folder), tracking_uri=connection.uri
-        )
+            run_id=run, artifact_path=f"{place}/{LOCK_FILE}", dst_path=str(folder),
+            tracking_uri=connection.uri,
+        )  # fmt: skip
         files.append(Path(found).rename(folder / LOCK_FILE))
     return files
 
 
-def _release_runs(connection: Connection) -> dict[str, str]:
-    """Version of the deciding model -> the run that has the files of its release."""
+def _kept_with_releases(connection: Connection) -> list[tuple[str, str]]:
+    """(run, folder of its artifacts) with the files of each release that has or had the alias."""
     name = f"{connection.model_prefix}-{next(iter(MODEL_ARTIFACTS))}"
-    tags = {str(one.version): one.tags.get(RELEASE_TAG) for one in _versions(connection) if one.name == name}
-    releases = {version: Release(**json.loads(tag)) for version, tag in tags.items() if tag}
-    return {version: release.run for version, release in releases.items() if release.run}
+    of_versions = [releases_in(one.tags) for one in _versions(connection) if one.name == name]
+    return [(release.run, release.folder) for releases in of_versions for release in releases if release.run]
 
 
 def _versions(connection: Connection) -> Iterator[Any]:

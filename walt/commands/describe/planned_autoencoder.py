@@ -16,6 +16,7 @@ from walt.autoencoder.perceptual import PerceptualNetwork
 from walt.autoencoder.perceptual_architecture import perceptual_architecture
 from walt.autoencoder.streaming import clips_at_once, decode_within, encode_within
 from walt.commands.describe.planned_steps import Peaks, continued, step_peaks
+from walt.core.paths import located
 from walt.core.sizes import Size
 from walt.nn.causal import use_channels_last
 from walt.nn.planned_memory import Plan, planned
@@ -95,7 +96,7 @@ def _step(plan: Plan, config: AutoencoderConfig, training: AutoencoderTrainingCo
         if training.discriminator is not None:
             discriminator = Discriminator(training.discriminator)
         if training.perceptual_network is not None:
-            perceptual = perceptual_architecture(root / Path(training.perceptual_network).expanduser())
+            perceptual = perceptual_architecture(located(root, training.perceptual_network))
     model.activation_checkpointing = training.activation_checkpointing
     use_channels_last(model)
     plan.place(model)

@@ -7,6 +7,7 @@ the next time.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -103,9 +104,25 @@ def remove(root: Path, wanted: Wanted) -> list[Garbage]:
             trash.mkdir(parents=True, exist_ok=True)
             for path in dict.fromkeys(path for one in found for path in one.paths):
                 if path.parent != trash:
-                    path.rename(trash / f"{time.time_ns()}-{path.name}")
+                    _set_free(path, trash)
             shutil.rmtree(trash)
     return list(found)
+
+
+def _set_free(path: Path, trash: Path) -> None:
+    """Put it where the next ``walt gc`` goes on, should this one be killed; on another disk it is removed where it is.
+
+    DVC's cache, MLflow's files and ``work`` may each be on one of their own.
+    """
+    try:
+        path.rename(trash / f"{time.time_ns()}-{path.name}")
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        if path.is_dir() and not path.is_symlink():  # first to a name that nothing takes for the whole
+            shutil.rmtree(path.rename(path.with_name(f"{path.name}{TEMPORARY_SUFFIX}")))
+        else:
+            path.unlink()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from walt.core import remote
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError
 from walt.core.own_digest import check_parquet
-from walt.core.paths import Paths
+from walt.core.paths import Paths, located
 from walt.core.printable import printable
 from walt.core.remote_errors import shown
 from walt.core.scratch import scratch_folder
@@ -37,8 +37,7 @@ def digests_of(given: str, paths: Paths, dataset_path: str) -> list[str]:
     """
     if _SHA256.fullmatch(given):
         return [given.lower()]
-    local = Path(given).expanduser()
-    for path in (local, paths.root / local):
+    for path in (located(Path(), given), located(paths.root, given)):
         if not remote.is_remote(given) and path.is_file():
             return [sha256_file(path)]
     prefix = f"{dataset_path.rstrip('/')}/"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.left_out import NOTE
-from walt.core.paths import ARTIFACTS, Paths
+from walt.core.paths import ARTIFACTS, Paths, located
 from walt.core.storage import write_json
 from walt.nn.pretrained import CONFIG
 from walt.project.params import Params
@@ -71,7 +71,7 @@ def find_models(root: Path, address: str | None = None) -> ChosenModels:
     if not address:
         return _of_project(root, "")
     if not is_registered(address):
-        folder = root / Path(address).expanduser()
+        folder = located(root, address)
         if not folder.is_dir():
             raise ConfigurationError(no_such_folder(address))
         return _of_project(folder, address)

@@ -14,7 +14,9 @@ from walt.commands.lineage.show import open_registry, source_rows, table_of
 from walt.commands.takedown.copies import DvcStores, not_searched, remove_from_remotes
 from walt.commands.takedown.fingerprints import Pictures, pictures_of
 from walt.commands.takedown.search import Needles, Searched, search
+from walt.commands.takedown.unfinished import begin, end, known_sources, with_unfinished
 from walt.core.digests import sha256_file
+from walt.core.errors import WaltError
 from walt.core.log import console, info, warning
 from walt.core.paths import ARTIFACTS, Paths
 from walt.core.printable import printable
@@ -63,13 +65,14 @@ def run(request: Request, root: Path) -> Searched:
     """
     root = root.resolve()
     params, paths = load_params(root), Paths(root)
-    sources = sorted({digest for one in request.given for digest in digests_of(one, paths, params.dataset.path)})
+    given = {one: _sources_of(one, paths, params) for one in request.given}
+    sources = sorted({digest for digests in given.values() for digest in digests})
     held = of_source.find(paths, sources)
     pictures = pictures_of(paths, held.clips)
     registry = open_registry(root)
     versions = registry.holders(sources)
     console.print(table_of(", ".join(request.given), source_rows(held, {str(v): how for v, how in versions.items()})))
-    needles, stores = _needles(held, pictures, root), DvcStores.of(root)
+    needles, stores = with_unfinished(paths, sources, _needles(held, pictures, root)), DvcStores.of(root)
     data = source_folder(root, params)
     places = [stores.cache, *([data] if data else [])]
     if request.dry_run:
@@ -78,6 +81,7 @@ def run(request: Request, root: Path) -> Searched:
             info(line)
         info(_proposal(versions, params))
         return found
+    begin(paths, given, needles)
     for source in sources:
         _record(request, source, pictures.get(source), root)
     for stage in _stages(paths):
@@ -96,7 +100,20 @@ def run(request: Request, root: Path) -> Searched:
     for name in held.checkpoints:
         info(f"a checkpoint of a training whose data held it, and which would go on: rm -r {shlex.quote(name)}")
     info(_proposal(versions, params))
+    end(paths, sources)
     return left
+
+
+def _sources_of(given: str, paths: Paths, params: Params) -> list[str]:
+    """As ``digests_of``; also those that a takedown which was stopped knew by this name."""
+    known = known_sources(paths, given)
+    try:
+        found = digests_of(given, paths, params.dataset.path)
+    except WaltError:
+        if not known:
+            raise
+        found = []  # its file, or its rows in the tables, are gone by now
+    return sorted({*known, *found})
 
 
 def source_folder(root: Path, params: Params) -> Path | None:
