@@ -19,12 +19,11 @@ _PAGE = re.compile(r"(?<![\w/.-])(?:\.\./)*(?:docs|datasets|infra)/[\w/-]+\.md\b
 
 
 def test_all_pages_are_listed_with_their_titles() -> None:
-    said = CliRunner().invoke(app, ["docs"], env={"COLUMNS": "200"}).output
-    rows = {line.split()[0]: line.split(maxsplit=1)[1].strip() for line in said.splitlines()[1:]}
-    assert rows["docs/training.md"] == "Training, for operators"
-    assert rows["README.md"] == "W.A.L.T"
+    said = CliRunner().invoke(app, ["docs"]).output.split()
+    assert "docs/training.md Training, for operators " in " ".join(said)
+    assert "README.md W.A.L.T " in " ".join(said)
     in_the_clone = {file.relative_to(ROOT).as_posix() for file in (ROOT / "docs").rglob("*.md")}
-    assert in_the_clone <= rows.keys()
+    assert in_the_clone <= set(said)
 
 
 @pytest.mark.parametrize("name", ["training", "docs/training.md", "../../docs/training.md#rescues", "docs/training"])

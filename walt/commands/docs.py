@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import console
@@ -33,7 +33,7 @@ def command(
     if page is not None:
         pydoc.pager(find(page, found).read_text(encoding="utf-8"))
         return
-    table = Table("page", "", box=None)
+    table = Table(Column("page", no_wrap=True), "", box=None)
     for name, file in found.items():
         heading = re.search(r"^# (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         table.add_row(name, escape(heading[1]) if heading else "")

@@ -102,8 +102,7 @@ def promote(
         what = f"{decider.name} version {decider.version}"
         aliased = aliased_release(connection, rule.alias)
         versions = {name: member.version for name, member in zip(folders, members, strict=True)}
-        if aliased == versions:
-            # they may have been measured again
+        if aliased == versions:  # they may have been measured again
             keep_measured(connection, decider.name, decider.version, figures, digests)
             return f"{what} already is {rule.alias} ({promotion.listed(figures)}): nothing to decide."
         if (note := rolled_back(connection, decider.name, decider.version, versions)) is not None:
