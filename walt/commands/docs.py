@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import console
@@ -21,6 +20,9 @@ _PLACES = ("README.md", "docs/*.md", "datasets/*.md", "infra/README.md", "docs/r
 """In the order in which they are listed."""
 _FOLDERS = ("", "docs/", "infra/")
 """Where a page is looked for that is named without its folder: of two with one name the first is meant."""
+
+_WIDTH = 32
+"""Of the names' column; those of decisions, which say what was decided, reach beyond it."""
 
 
 def command(
@@ -33,11 +35,9 @@ def command(
     if page is not None:
         pydoc.pager(find(page, found).read_text(encoding="utf-8"))
         return
-    table = Table(Column("page", no_wrap=True), "", box=None)
     for name, file in found.items():
         heading = re.search(r"^# (.+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        table.add_row(name, escape(heading[1]) if heading else "")
-    console.print(table)
+        console.print(f"{name:<{_WIDTH}} {escape(heading[1]) if heading else ''}".rstrip())
 
 
 def pages() -> dict[str, Path]:
