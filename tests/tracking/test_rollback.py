@@ -108,6 +108,34 @@ def test_of_a_promotion_that_broke_off_the_release_before_is_still_known(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("last", ["set_registered_model_alias", "delete_registered_model_tag"])
+def test_one_that_broke_off_goes_no_further_when_it_is_done_again(
+    root: Path, model: Model, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """Behind the last alias that moves, or before the last thing that is written."""
+    for number, matches in ((1, 10), (2, 30), (3, 60)):
+        promoted(root, {"base": model("base", b"%d" % number)}, matches)
+    from mlflow import MlflowClient
+
+    whole = getattr(MlflowClient, last)
+
+    def breaks_off(self: MlflowClient, *arguments: str) -> None:
+        if last == "set_registered_model_alias":
+            whole(self, *arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, last, breaks_off)
+        with pytest.raises(KeyboardInterrupt):
+            roll_back(CONFIG, "champion", root, "a")
+    assert champions(root) == {"base": "2"}
+    assert roll_back(CONFIG, "champion", root, "a").startswith("walt-base version 2 is champion again")
+    assert champions(root) == {"base": "2"}
+    roll_back(CONFIG, "champion", root, "b")
+    assert champions(root) == {"base": "1"}, "that one was a step of its own"
+
+
+@pytest.mark.slow
 def test_releases_that_share_the_base_are_told_apart(root: Path, model: Model, tmp_path: Path) -> None:
     """Only super-resolution is new: each has its own settings, figures and way back, and is refused by itself."""
     releases = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +15,15 @@ from walt.tracking.models import aliased_release, digests_of
 from walt.tracking.release_record import note_rolled_back, read_release, taken_down
 from walt.tracking.releases import MODEL_ARTIFACTS
 
+_BEGUN_TAG = "walt.rolling_back."
+"""With the alias, on the deciding model while a rollback is under way: the release that gets it (JSON)."""
+
 
 def roll_back(config: TrackingConfig, alias: str, root: Path, reason: str) -> str:
     """Give the alias back to the release that had it before the present one; returns a sentence.
 
     The reason is kept with the version that loses the alias, which ``walt promote`` then refuses. Doing it again goes
-    one release further back. Of a rollback that broke off, the deciding model has not moved yet: the next one finishes
-    it.
+    one release further back, but the first one after a rollback that broke off finishes that.
 
     Raises:
         ConfigurationError: nothing has the alias, no release had it before, or one of its versions was deleted, or
@@ -34,9 +37,12 @@ def roll_back(config: TrackingConfig, alias: str, root: Path, reason: str) -> st
         aliased = aliased_release(connection, alias)
         if decider not in aliased:
             raise ConfigurationError(f"no version of {name} is {alias}: there is nothing to roll back")
-        version = aliased[decider]
+        version, client, begun = aliased[decider], connection.client, _BEGUN_TAG + alias
+        if json.loads(client.get_registered_model(name).tags.get(begun, "null")) == aliased:
+            client.delete_registered_model_tag(name, begun)  # it broke off when all was done but this
+            return _said(name, aliased, alias, reason)
         present, previous = _present_and_previous(connection, name, aliased, alias)
-        client = connection.client
+        client.set_registered_model_tag(name, begun, json.dumps(previous))
         note = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "reason": reason, "to": dict(previous)}
         note_rolled_back(connection, name, version, present, note)
         if previous[decider] == version:  # else that version still says it
@@ -46,8 +52,14 @@ def roll_back(config: TrackingConfig, alias: str, root: Path, reason: str) -> st
         moving = [other for other in previous if aliased.get(other) != previous[other]]
         for other in sorted(moving, key=lambda short: short == decider):  # the deciding one last
             client.set_registered_model_alias(f"{connection.model_prefix}-{other}", alias, previous[other])
-    others = ", ".join(f"{other} {number}" for other, number in previous.items() if other != decider)
-    return f"{name} version {previous[decider]} is {alias} again, with {others or 'no other model'}: {reason}."
+        client.delete_registered_model_tag(name, begun)
+    return _said(name, previous, alias, reason)
+
+
+def _said(name: str, models: Mapping[str, str], alias: str, reason: str) -> str:
+    (_, version), *others = models.items()
+    named = ", ".join(f"{other} {number}" for other, number in others)
+    return f"{name} version {version} is {alias} again, with {named or 'no other model'}: {reason}."
 
 
 def _present_and_previous(
