@@ -90,3 +90,16 @@ def report_and_sleep(path: str) -> None:
     """Say who works, and hang."""
     Path(path).write_text(str(os.getpid()))
     time.sleep(600)
+
+
+def name_unless_it_says_otherwise(path: bytes) -> str | None:
+    """The file's name; by it the process hangs, is killed, or has no answer."""
+    name = os.path.basename(os.fsdecode(path))  # noqa: PTH119
+    match name.partition(".")[0]:
+        case "hangs":
+            time.sleep(600)
+        case "kills":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "none":
+            return None
+    return name

@@ -43,7 +43,7 @@ def map_items(
     if compute.backend == "ray":
         return map_on_ray(function, items, limits)
     if compute.backend == "process":
-        return _map_in_processes(function, items, limits)
+        return map_in_processes(function, items, limits)
     return _map_inline(function, items)
 
 
@@ -55,9 +55,10 @@ def _map_inline(function: Callable[[ItemT], ResultT], items: Iterable[ItemT]) ->
             yield Outcome(None, OUT_OF_MEMORY)
 
 
-def _map_in_processes(
+def map_in_processes(
     function: Callable[[ItemT], ResultT], items: Iterable[ItemT], limits: MapLimits
 ) -> Iterator[Outcome[ResultT]]:
+    """As ``map_items`` in a pool of this machine, where no settings say how many workers there are."""
     source = enumerate(items)
     early: dict[int, Outcome[ResultT]] = {}  # finished before their turn
     turn = 0

@@ -13,17 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from walt.ingest.layouts import usual_names
+from walt.ingest.layouts.headers_of_files import seconds_of
 from walt.ingest.layouts.paths_of_tables import Paths
 from walt.ingest.layouts.peek import Peek
 from walt.ingest.layouts.survey import Survey
 from walt.ingest.layouts.templates import recording_of, value_of
 from walt.ingest.sources.items import Span
-from walt.ingest.sources.locations import is_plain
 from walt.ingest.tables.cells import Record, literal_list, short
 from walt.ingest.tables.fields import getter, holes
 from walt.ingest.tables.spans import make_span, seconds, span_of_cells
-from walt.media.images import SourceError
-from walt.media.video import probe
 
 _LOOKED_AT = 5
 """Files whose length is compared with their spans."""
@@ -165,10 +163,11 @@ def beyond(survey: Survey, paths: Paths, spans: Iterable[tuple[Record, Iterable[
     for record, of_record in spans:
         for span in of_record:
             _keep_latest(latest, paths.found.get(value_of(record, paths.column)), span)
-    if _longer(survey, latest) is None:
+    short_ones = _shorter(survey, latest)
+    if not short_ones:
         return None
-    name = max(latest, key=lambda name: latest[name][1])
-    return f"{_shown(latest[name])} in {short(name)}, which lasts {_length(survey, name):.1f} s; {_HOW}"
+    name, length = short_ones[0]
+    return f"{_shown(latest[name])} in {short(name)}, which lasts {length:.1f} s; {_HOW}"
 
 
 def _keep_latest(latest: dict[str, Span], name: str | None, span: Span | None) -> None:
@@ -180,15 +179,20 @@ def _keep_latest(latest: dict[str, Span], name: str | None, span: Span | None) -
 def _longer(survey: Survey, latest: dict[str, Span]) -> str | None:
     """Whether files end before their last spans do. None: most do not; empty: they are as long as the spans, from which
     they were cut; else an example of a file that is neither."""
-    chosen = sorted(latest, key=lambda name: -latest[name][1])[:_LOOKED_AT]
-    lengths = [(name, length, latest[name]) for name in chosen if (length := _length(survey, name)) is not None]
-    short_ones = [found for found in lengths if _is_shorter(found[1], found[2])]
-    if len(short_ones) * 2 <= len(lengths):
-        return None
-    for name, length, (begin, end) in short_ones:
+    short_ones = _shorter(survey, latest)
+    for name, length in short_ones:
+        begin, end = latest[name]
         if length < (end - begin) / 2:
             return f"{_shown((begin, end))} in {short(name)}, which lasts {length:.1f} s"
-    return ""
+    return "" if short_ones else None
+
+
+def _shorter(survey: Survey, latest: dict[str, Span]) -> list[tuple[str, float]]:
+    """Files that end before their last spans do, with their seconds, the latest span first; none where most do not."""
+    chosen = sorted(latest, key=lambda name: -latest[name][1])[:_LOOKED_AT]
+    lengths = seconds_of(survey, chosen)
+    found = [(name, length) for name, length in lengths.items() if _is_shorter(length, latest[name])]
+    return found if len(found) * 2 > len(lengths) else []
 
 
 def _is_shorter(length: float, span: Span) -> bool:
@@ -196,17 +200,6 @@ def _is_shorter(length: float, span: Span) -> bool:
     begin, end = span
     as_cut = length < end - _EXACT and abs(length - (end - begin)) < abs(length - end)
     return end > length + _ROUNDED or as_cut
-
-
-def _length(survey: Survey, name: str) -> float | None:
-    """Seconds of a file; None where that cannot be seen."""
-    location = survey.folder.location(name)
-    if not is_plain(location):
-        return None
-    try:
-        return probe(location).seconds
-    except (SourceError, OSError, ValueError):
-        return None
 
 
 def why_no_spans(seen: Peek, paths: Paths, captions: Sequence[str]) -> str | None:
