@@ -180,7 +180,11 @@ def test_settings_that_do_not_fit_are_refused_before_anything_changes(root: Path
 
 @pytest.mark.slow
 def test_a_champion_of_an_earlier_version_makes_all_clips_new(root: Path) -> None:
-    server.connect(CONFIG, root).client.delete_model_version_tag("walt-base", "1", "walt.release")
+    client = server.connect(CONFIG, root).client
+    kept = [tag for tag in client.get_model_version("walt-base", "1").tags if tag.split(".")[:2] == ["walt", "release"]]
+    assert len(kept) == 2, "of the release, and of the newest one"
+    for tag in kept:
+        client.delete_model_version_tag("walt-base", "1", tag)
     plan = begin(root)
     assert plan.said == "what version 1, the champion, was trained on is not recorded: all 2 clips are new"
     assert plan.go
