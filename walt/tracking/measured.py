@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from walt.core.digests import sha256_json
 from walt.core.figures import Figure
 from walt.core.own_digest import KEY
-from walt.tracking.releases import METRIC_TAG, tag_mapping
+from walt.tracking.releases import METRIC_TAG, tag_mapping, tag_of
 from walt.tracking.server import Connection
 
 MEASURED_TAG = "walt.measured"
@@ -29,7 +29,7 @@ def keep_measured(
     """
     measured = {"models": dict(digests), "figures": {name: figure.as_json() for name, figure in figures.items()}}
     text = json.dumps({**measured, KEY: sha256_json(measured)}, sort_keys=True)
-    for tag in (_tag_of(digests), MEASURED_TAG):
+    for tag in (tag_of(MEASURED_TAG, digests), MEASURED_TAG):
         connection.client.set_model_version_tag(full_name, version, tag, text)
     for name, figure in figures.items():
         connection.client.set_model_version_tag(full_name, version, METRIC_TAG + name, str(figure))
@@ -39,11 +39,7 @@ def recall_measured(connection: Connection, full_name: str, version: str, digest
     """Have a version say again what the release of these models reached; where that was not kept, which models it has,
     and nothing of figures: then they are measured again when they are needed."""
     tags = connection.client.get_model_version(full_name, version).tags
-    kept = tag_mapping(tags.get(_tag_of(digests)))
+    kept = tag_mapping(tags.get(tag_of(MEASURED_TAG, digests)))
     intact = kept.pop(KEY, None) == sha256_json(kept) and kept.get("models") == digests
     figures = {name: Figure.from_json(value) for name, value in kept["figures"].items()} if intact else {}
     keep_measured(connection, full_name, version, figures, digests)
-
-
-def _tag_of(digests: Mapping[str, str]) -> str:
-    return f"{MEASURED_TAG}.{sha256_json(dict(digests))[:16]}"

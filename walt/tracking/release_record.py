@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from walt.core.config import read_yaml
-from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.core.scratch import scratch_folder
@@ -27,7 +26,7 @@ from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.tracking import provenance, server
 from walt.tracking.downloads import download_into
 from walt.tracking.lineage import TAKEDOWN_TAG
-from walt.tracking.releases import MODEL_ARTIFACTS
+from walt.tracking.releases import MODEL_ARTIFACTS, tag_of
 from walt.tracking.server import Connection
 
 RELEASE_TAG = "walt.release"
@@ -72,7 +71,7 @@ def read_release(
             no such one: the newest.
     """
     tags = connection.client.get_model_version(name, version).tags
-    kept = tags.get(_tag_of(models or {})) or tags.get(RELEASE_TAG)
+    kept = tags.get(tag_of(RELEASE_TAG, models or {})) or tags.get(RELEASE_TAG)
     return None if kept is None else Release(**json.loads(kept))
 
 
@@ -80,10 +79,6 @@ def releases_in(tags: Mapping[str, str]) -> list[Release]:
     """All releases that the tags of a version of the deciding model tell of."""
     kept = {text for name, text in tags.items() if name == RELEASE_TAG or name.startswith(f"{RELEASE_TAG}.")}
     return [Release(**json.loads(text)) for text in sorted(kept)]
-
-
-def _tag_of(models: Mapping[str, str]) -> str:
-    return f"{RELEASE_TAG}.{sha256_json(dict(models))[:16]}"
 
 
 def keep_release(connection: Connection, root: Path, models: Mapping[str, str], aliased: Mapping[str, str]) -> None:
@@ -111,7 +106,7 @@ def keep_release(connection: Connection, root: Path, models: Mapping[str, str], 
             write_bytes(scratch / kept, without_secrets(text).encode("utf-8", "surrogateescape"))
         write_json(scratch / RELEASE_FILE, asdict(release))
         connection.client.log_artifacts(run, str(scratch), release.folder)
-    for tag in (_tag_of(models), RELEASE_TAG):
+    for tag in (tag_of(RELEASE_TAG, models), RELEASE_TAG):
         connection.client.set_model_version_tag(name, version, tag, json.dumps(asdict(release)))
 
 
@@ -137,7 +132,7 @@ def _folder(connection: Connection, name: str, models: Mapping[str, str]) -> str
         for release in releases_in(connection.client.get_model_version(name, version).tags)
     }
     own = [folder for folder, of in kept.items() if of == models]
-    return own[0] if own else FOLDER if FOLDER not in kept else _tag_of(models).removeprefix("walt.")
+    return own[0] if own else FOLDER if FOLDER not in kept else tag_of(RELEASE_TAG, models).removeprefix("walt.")
 
 
 def _settings(root: Path) -> dict[str, str]:

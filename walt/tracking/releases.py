@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from walt.core.digests import sha256_json
 from walt.core.errors import ConfigurationError
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths
@@ -23,6 +24,15 @@ MODEL_ARTIFACTS = {transformer.version_name: transformer.name for transformer in
 
 METRIC_TAG = "walt.metric/"
 """Before the name of a metric: a tag on a model version, with the value and interval that its release reached."""
+
+
+def tag_of(tag: str, models: Mapping[str, str]) -> str:
+    """The tag of a release's own, where its version of the deciding model is also in others.
+
+    Args:
+        models: name of each model without the prefix -> its version, or its digest.
+    """
+    return f"{tag}.{sha256_json(dict(models))[:16]}"
 
 
 def tag_mapping(text: str | None) -> dict[str, Any]:

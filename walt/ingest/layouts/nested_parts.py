@@ -76,7 +76,7 @@ def nested_parts(
 
 
 def _chains(survey: Survey, seen: Peek, fits: Callable[[str], bool]) -> list[_Chain]:
-    """Those that have captions, of files that are here. Args: fits: whether a column may be one of captions."""
+    """Those that have captions, of files that are here; ``fits`` says whether a column may be one of captions."""
     chains = [chain for lists in _lists(seen.records) if (chain := _chain(survey, seen, lists, fits))]
     return [chain for chain in chains if chain.paths and chain.paths.hits]
 
