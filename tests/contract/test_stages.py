@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 
 from walt.core.paths import ARTIFACTS, Paths
 from walt.project import dvc_yaml as pipeline
+from walt.project.in_process import section_names
 from walt.project.params import Params
 from walt.project.registry import STAGES, Stage, get_stage, stages_needed_for
-from walt.project.runner import section_names
 
 ROOT = Path(__file__).resolve().parents[2]
 every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)

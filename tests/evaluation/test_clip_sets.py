@@ -13,14 +13,15 @@ from walt.core.errors import CorruptArtifactError
 from walt.data.clip_pixels import decode_members
 from walt.data.shards import Sample
 from walt.evaluation.clip_sets import kept_videos, measure_clips, real_clips
-from walt.evaluation.extractors import MotionFeatures, RandomNetworkFeatures
 from walt.evaluation.frechet import frechet_distance
+from walt.evaluation.motion import Motion
+from walt.evaluation.random_network import RandomNetwork
 from walt.media.images import Clip
 from walt.media.lossless import encode_lossless
 from walt.media.mp4 import decode_clip
 from walt.media.playable import write_playable
 
-EXTRACTOR = RandomNetworkFeatures()
+EXTRACTOR = RandomNetwork()
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_a_clip_that_several_networks_see_is_decoded_once(
 
     monkeypatch.setattr("walt.data.clip_dataset.decode_members", noted)
     real = list(real_clips(folder, SIZES[1], 5))
-    for extractor in (EXTRACTOR, MotionFeatures()):
+    for extractor in (EXTRACTOR, Motion()):
         measure_clips(real, extractor)
     assert len(decoded) == len(real) > 2
     (tmp_path / "0.mp4").write_bytes(encode_lossless(real[0](), 8.0))

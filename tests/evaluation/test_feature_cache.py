@@ -14,12 +14,12 @@ from tests.support.tiny_clips import SIZES, write_clips
 from walt.core.storage import read_json
 from walt.data.clip_dataset import ClipDataset
 from walt.evaluation.clip_sets import RealClip, measure_clips, measure_stored_clips, real_clips
-from walt.evaluation.extractors import RandomNetworkFeatures
 from walt.evaluation.feature_cache import FeatureCache
+from walt.evaluation.random_network import RandomNetwork
 from walt.stages import evaluate
 
 
-class Counting(RandomNetworkFeatures):
+class Counting(RandomNetwork):
     """Counts the clips that it sees."""
 
     def __init__(self) -> None:
@@ -44,8 +44,8 @@ def test_a_second_time_nothing_is_decoded_or_seen(
     network, cache = Counting(), FeatureCache(tmp_path, "a")
     first = measure_stored_clips(clips, network, cache)
     assert network.seen == len(clips)
-    assert np.array_equal(first[0], measure_clips(clips, RandomNetworkFeatures())[0])
-    assert first[1] == measure_clips(clips, RandomNetworkFeatures())[1]
+    assert np.array_equal(first[0], measure_clips(clips, RandomNetwork())[0])
+    assert first[1] == measure_clips(clips, RandomNetwork())[1]
     with monkeypatch.context() as patch:
         patch.setattr(ClipDataset, "clip", lambda *_: pytest.fail("decoded"))
         second = measure_stored_clips(clips, network, cache)
@@ -59,7 +59,7 @@ def test_only_what_changed_is_computed_again(clips: list[RealClip], tmp_path: Pa
     measure_stored_clips(clips[1:], network, cache)
     found = measure_stored_clips(clips, network, cache)
     assert network.seen == len(clips)
-    assert np.array_equal(found[0], measure_clips(clips, RandomNetworkFeatures())[0])
+    assert np.array_equal(found[0], measure_clips(clips, RandomNetwork())[0])
     measure_stored_clips(clips, network, FeatureCache(tmp_path, "another extractor"))
     assert network.seen == 2 * len(clips)
 

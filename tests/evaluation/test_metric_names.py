@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from walt.evaluation.metric_names import better, held_out_loss, is_of_a_band, metric_names, of_reconstructions
+from walt.evaluation.config import NetworkName
+from walt.evaluation.metric_names import (
+    better,
+    held_out_loss,
+    is_of_a_band,
+    metric_names,
+    of_network,
+    of_reconstructions,
+)
 from walt.project.recipes import load_recipe
 
 CONFIG = load_recipe("demo").evaluate.model_copy(update={"timestep_bands": 2})
@@ -41,3 +49,9 @@ def test_distances_of_reconstructions_have_their_usual_names() -> None:
     others = "reconstruction_frechet_distance/random_network/video/32x32"
     assert names == ["rfvd/video/32x32", "rfid/video/32x32", others]
     assert {better(name) for name in names} == {"lower"}
+
+
+def test_only_i3d_is_called_fvd() -> None:
+    networks: list[NetworkName] = ["random_network", "i3d", "inception", "clip"]
+    names = [of_network("frechet_distance", network) for network in networks]
+    assert names == ["frechet_distance/random_network", "fvd", "fid", "frechet_distance/clip"]

@@ -12,14 +12,15 @@ from tests.support.perturbations import PERTURBATIONS, blurred, noisy
 from tests.support.real_clips import real_clips
 from walt.data.clip_pixels import pixels
 from walt.evaluation.coverage import covered
-from walt.evaluation.extractors import RandomNetworkFeatures, features_of
+from walt.evaluation.extractors import features_of
 from walt.evaluation.frechet import Features, frechet_distance
 from walt.evaluation.kernels import KID, MMD
+from walt.evaluation.random_network import RandomNetwork
 from walt.evaluation.resampling import frechet_figure, kernel_figure
 from walt.media.images import Clip
 
 FRAMES = 9
-NETWORK = RandomNetworkFeatures()
+NETWORK = RandomNetwork()
 
 
 def features(clips: list[Clip]) -> Features:

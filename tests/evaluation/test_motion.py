@@ -11,12 +11,12 @@ import torch
 from tests.support.perturbations import noisy
 from tests.support.shape_clips import shapes
 from walt.data.clip_pixels import pixels
-from walt.evaluation.extractors import MotionFeatures, features_of
+from walt.evaluation.extractors import features_of
 from walt.evaluation.frechet import Features, frechet_distance
 from walt.evaluation.motion import BANDS, FLOOR, Motion
 from walt.media.images import Clip
 
-MOTION = MotionFeatures()
+MOTION = Motion()
 
 
 def features(clips: tuple[Clip, ...]) -> Features:

@@ -18,14 +18,8 @@ from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.paths import Paths
 from walt.evaluation.config import NetworkFile, NetworkName
-from walt.evaluation.extractors import (
-    Classifier,
-    Extractor,
-    check_extractor,
-    classes_of,
-    features_of,
-    make_extractor,
-)
+from walt.evaluation.extractors import Classifier, Extractor, check_extractor, classes_of, features_of
+from walt.evaluation.named_networks import make_extractor
 from walt.evaluation.pretrained_folders import CLIPFeatures
 from walt.evaluation.set_figures import read_statistics
 

@@ -21,7 +21,8 @@ from walt.core.errors import ConfigurationError
 from walt.core.paths import Paths
 from walt.evaluation import protocol, protocol_inputs
 from walt.evaluation.config import WITHOUT_FILES, EvaluateConfig, NetworkName
-from walt.evaluation.extractors import Classifier, make_extractor
+from walt.evaluation.extractors import Classifier
+from walt.evaluation.named_networks import make_extractor
 from walt.evaluation.protocol import WITH_CLASSES, label, load_protocol
 from walt.evaluation.protocol_inputs import open_extractors, open_statistics, wanted_clips
 

@@ -16,12 +16,12 @@ from tests.support.real_clips import real_clips
 from tests.support.shape_clips import FRAMES, SIZE, shapes
 from walt.data.clip_pixels import pixels
 from walt.data.shapes import draw, scenes
-from walt.evaluation.extractors import RandomNetworkFeatures, features_of
+from walt.evaluation.extractors import features_of
 from walt.evaluation.frechet import Features, frechet_distance
 from walt.evaluation.random_network import RandomNetwork
 from walt.media.images import Clip
 
-NETWORK = RandomNetworkFeatures()
+NETWORK = RandomNetwork()
 
 
 def features(clips: list[Clip]) -> Features:
@@ -105,7 +105,7 @@ def test_colour_and_place_are_the_first_features() -> None:
 def test_features_are_those_of_float64_to_six_digits() -> None:
     clip = pixels([next(iter(shapes(1, 0)))])
     with torch.inference_mode():
-        exact = deepcopy(NETWORK.network).double()(clip.double())
+        exact = deepcopy(NETWORK).double()(clip.double())
     torch.testing.assert_close(features_of(NETWORK, clip[0])[None].double(), exact, rtol=0.0, atol=2e-6)
 
 

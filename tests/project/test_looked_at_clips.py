@@ -19,9 +19,9 @@ from walt.autoencoder.model import CausalAutoencoder
 from walt.core.config import parse_section
 from walt.core.paths import Paths
 from walt.data.latent_dataset import LatentDataset
-from walt.evaluation.extractors import RandomNetworkFeatures
 from walt.evaluation.held_out import held_out_errors
 from walt.evaluation.protocol_inputs import wanted_clips
+from walt.evaluation.random_network import RandomNetwork
 from walt.project.autoencoder_validation import AutoencoderValidation
 from walt.project.looked_at_clips import looked_at
 from walt.project.params import Params
@@ -113,7 +113,7 @@ def test_reconstructions_that_cannot_be_measured_are_left_out_of_a_look(
     """As where an autoencoder is about to diverge: the training goes on, and its own guard decides."""
     paths, model = write_project(tmp_path), drawn(CausalAutoencoder(AUTOENCODER), 0)
     params = parse_section(parameters(train_autoencoder={"validation": VALIDATION}), Params, "params.yaml")
-    look = AutoencoderValidation(params, paths, Recorder(tmp_path), None, "random_network", RandomNetworkFeatures())
+    look = AutoencoderValidation(params, paths, Recorder(tmp_path), None, "random_network", RandomNetwork())
     look.drawn = {size: {"video": ["v3", "v5"]} for size in SIZES}
     assert len(look._distances(model, sharded=False)) == len(SIZES)
     with torch.no_grad():

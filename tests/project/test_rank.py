@@ -248,7 +248,7 @@ def test_a_rank_that_is_stopped_waits_for_the_others_and_only_the_first_is_heard
 
     before = {each: signal.getsignal(each) for each in SIGNALS}
     monkeypatch.setattr("walt.nn.collectives.wait_for_all", wait_for_all)
-    monkeypatch.setattr("walt.project.runner.run_here", stopped)
+    monkeypatch.setattr("walt.project.rank.run_here", stopped)
     monkeypatch.setattr(log.console, "quiet", False)
     monkeypatch.setenv(log.PROGRESS_FILE_VARIABLE, "progress")
     try:

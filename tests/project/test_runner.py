@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,22 +19,11 @@ from walt.core.transformers import Transformer
 from walt.data.shards import write_index, write_shard
 from walt.project import cluster, runner
 from walt.project.params import Params
-from walt.project.recipes import load_recipe, recipe_text
+from walt.project.recipes import recipe_text
 from walt.project.registry import STAGES, Stage, get_stage
-from walt.project.runner import load_params, run_stage, section_names, stage_config
+from walt.project.runner import load_params, run_stage
 from walt.stages import encode_text, train_transformer
 from walt.training.validation import Validator
-
-
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
-def test_a_stage_gets_sections_as_they_are_in_the_parameters(stage: Stage) -> None:
-    params = load_recipe("demo")
-    module = importlib.import_module(stage.module)
-    config = stage_config(stage, module, params)
-    names = section_names(stage, module.Config)
-    assert set(names.values()) <= {*stage.params, *stage.settings}, "DVC watches what it is given"
-    for field, section in names.items():
-        assert getattr(config, field) is getattr(params, section)
 
 
 def test_a_choice_reaches_the_stage_and_afresh_sets_aside_first(

@@ -17,9 +17,9 @@ from tests.support.tiny_latents import write_latents
 from tests.support.tiny_models import write_models
 from walt.core.config import parse_section
 from walt.core.paths import Paths
+from walt.project.in_process import run_here
 from walt.project.params import Params
 from walt.project.registry import get_stage
-from walt.project.runner import run_here
 from walt.stages import train_autoencoder, train_transformer
 
 VALIDATION = {"every": 2, "clips": 3, "samples": 2}

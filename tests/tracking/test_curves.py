@@ -12,7 +12,7 @@ from mlflow.entities import Run as MlflowRun
 from tests.support.tracking import CONFIG, DOWN, client_of, runs_of
 from tests.support.waiting import comes_true
 from walt.core.errors import TerminatedError
-from walt.tracking import server
+from walt.tracking import runs, server
 from walt.tracking.config import TrackingConfig
 from walt.tracking.runs import COURSE_TAG, Run, deliver, start_run
 from walt.tracking.spool import pending, spool_folder
@@ -90,7 +90,7 @@ def test_a_delivery_that_breaks_off_and_a_start_that_goes_on_leave_no_doubles(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(root, DOWN, range(1, 8))
-    real, calls = server.write, 0
+    real, calls = runs.write_record, 0
 
     def write(connection: server.Connection, run_id: str, record: dict[str, object]) -> str | None:
         nonlocal calls
@@ -99,7 +99,7 @@ def test_a_delivery_that_breaks_off_and_a_start_that_goes_on_leave_no_doubles(
             raise ConnectionError("again")
         return real(connection, run_id, record)
 
-    monkeypatch.setattr(server, "write", write)
+    monkeypatch.setattr(runs, "write_record", write)
     with pytest.raises(server.UnreachableError, match="again"):
         deliver(CONFIG, root)
     train(root, CONFIG, range(4, 11), ends=True)

@@ -15,7 +15,7 @@ import pytest
 from tests.support.tracking import CONFIG, DOWN, client_of, runs_of
 from tests.support.warm import WarmCommand
 from walt.core.errors import ConfigurationError, TerminatedError
-from walt.tracking import server
+from walt.tracking import runs, server
 from walt.tracking.provenance import git_tags
 from walt.tracking.runs import deliver, start_run
 from walt.tracking.spool import REFUSED_SUFFIX, Spool, spool_folder
@@ -149,14 +149,14 @@ def test_mlflow_down_is_loud_stops_nothing_and_everything_is_delivered_once(
 
 
 def test_mlflow_lost_in_the_middle_keeps_one_run(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, lost = server.write, False
+    real, lost = runs.write_record, False
 
     def write(connection: server.Connection, run_id: str, record: dict[str, object]) -> str | None:
         if lost:
             raise ConnectionError("the tracking server went away")
         return real(connection, run_id, record)
 
-    monkeypatch.setattr(server, "write", write)
+    monkeypatch.setattr(runs, "write_record", write)
     with start_run(CONFIG, root, "train-base", {}, {}) as run:
         run.log_metrics({"loss": 3.0}, 1)
         lost = True
@@ -173,7 +173,7 @@ def test_a_delivery_that_breaks_off_is_repeated_without_doubles(root: Path, monk
     with start_run(DOWN, root, "train-base", {}, {}) as run:
         run.log_metrics({"loss": 2.0}, 1)
         run.log_metrics({"loss": 1.0}, 2)
-    real, calls = server.write, 0
+    real, calls = runs.write_record, 0
 
     def write(connection: server.Connection, run_id: str, record: dict[str, object]) -> str | None:
         nonlocal calls
@@ -182,7 +182,7 @@ def test_a_delivery_that_breaks_off_is_repeated_without_doubles(root: Path, monk
             raise ConnectionError("again")
         return real(connection, run_id, record)
 
-    monkeypatch.setattr(server, "write", write)
+    monkeypatch.setattr(runs, "write_record", write)
     with pytest.raises(server.UnreachableError, match="again"):
         deliver(CONFIG, root)
     deliver(CONFIG, root)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from walt.core.digests import sha256_json
+from walt.evaluation.extractors import Extractor
 
 BANDS = 4
 """Details of one, two and four pixels, and all that is larger."""
@@ -16,7 +19,7 @@ FLOOR = 1e-2
 """What is added to a band's strength before the logarithm: about one grey level of pixels in [-1, 1]."""
 
 
-class Motion(nn.Module):
+class Motion(Extractor):
     """Clips (B, 3, T, H, W) in [-1, 1] -> features (B, 4), of any form.
 
     Each is the mean over the pairs of neighbouring frames of the logarithm of the root mean square of their difference
@@ -25,6 +28,7 @@ class Motion(nn.Module):
     """
 
     num_features = BANDS
+    digest = sha256_json(["frame differences", BANDS, FLOOR])
 
     def forward(self, clips: Tensor) -> Tensor:
         """(B, 3, T, H, W) -> (B, 4)."""

@@ -14,9 +14,10 @@ from walt.core.sizes import Size
 from walt.data.clip_draw import draw_order
 from walt.evaluation.clip_sets import RealClip, real_clips
 from walt.evaluation.config import EvaluateConfig, NetworkName
-from walt.evaluation.extractors import Extractor, check_extractor, make_extractor
+from walt.evaluation.extractors import Extractor, check_extractor
 from walt.evaluation.frechet import Statistics
 from walt.evaluation.groups import recordings
+from walt.evaluation.named_networks import make_extractor
 from walt.evaluation.protocol import SPLITS, frames_left_out, load_protocol, measures_of, networks_of, statistics_of
 from walt.evaluation.set_figures import read_statistics
 

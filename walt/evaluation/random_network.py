@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from walt.core.digests import sha256_json
+from walt.evaluation.extractors import Extractor
 from walt.nn.causal import frames_alone, frames_together
 from walt.nn.convolution import convolve_padded
 
@@ -25,7 +27,7 @@ _FLOOR = 1e-2
 _NUM_FEATURES = 3 * _FIELDS[0] * _FIELDS[1] * _FIELDS[2] + 2 * sum(channels for channels, _ in _LEVELS)
 
 
-class RandomNetwork(nn.Module):
+class RandomNetwork(Extractor):
     """Clips (B, 3, T, H, W) in [-1, 1] -> features (B, 72); T of 1 or more, H and W of 4 or more.
 
     24 features are mean colours of the two halves in time and four quarters of the picture. The other 48 are of three
@@ -44,6 +46,7 @@ class RandomNetwork(nn.Module):
         inputs = (3, *(channels for channels, _ in _LEVELS))
         kernels = [_kernel(numbers, channels, inputs[level], span) for level, (channels, span) in enumerate(_LEVELS)]
         self.kernels = nn.ParameterList(nn.Parameter(kernel, requires_grad=False) for kernel in kernels)
+        self.digest = sha256_json([kernel.tolist() for kernel in kernels])
 
     def forward(self, clips: Tensor) -> Tensor:
         """(B, 3, T, H, W) -> (B, 72)."""

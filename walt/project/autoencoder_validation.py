@@ -23,8 +23,9 @@ from walt.core.storage import write_bytes
 from walt.data.clip_dataset import ClipDataset
 from walt.evaluation import metric_names
 from walt.evaluation.config import NetworkName
-from walt.evaluation.extractors import Extractor, FeaturesError, check_extractor, features_of, make_extractor
+from walt.evaluation.extractors import Extractor, FeaturesError, check_extractor, features_of
 from walt.evaluation.frechet import frechet_distance
+from walt.evaluation.named_networks import make_extractor
 from walt.media.images import Clip, png_bytes
 from walt.nn.collectives import gather_tensors
 from walt.nn.device import select_device

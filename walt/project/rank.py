@@ -22,6 +22,7 @@ from walt.core.config import load_section
 from walt.core.errors import DivergedError, StorageError, TerminatedError, WaltError
 from walt.core.stopping import SIGNALS
 from walt.core.storage import storage_errors, write_json
+from walt.project.in_process import run_here
 from walt.project.params import Params
 from walt.project.registry import Stage, get_stage
 
@@ -46,7 +47,6 @@ def run_rank(stage: Stage, root: Path, params: Params, rank: int, join: Callable
         is none of ours.
     """
     from walt.nn.collectives import leave, wait_for_all
-    from walt.project.runner import run_here
 
     if rank:
         log.console.quiet = True

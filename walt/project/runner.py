@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from walt.core.config import Section, load_section
+from walt.core.config import load_section
 from walt.core.errors import ConfigurationError, StorageError
 from walt.core.lock_scope import option_of_local_locks
 from walt.core.log import warning
@@ -24,6 +21,7 @@ from walt.core.storage import (
 )
 from walt.project.devices import count_ranks, spreads
 from walt.project.extractor_fit import check_evaluated_form
+from walt.project.in_process import run_here
 from walt.project.lineage_events import stage_events
 from walt.project.not_asked_for import prepare_inputs
 from walt.project.params import Params
@@ -31,9 +29,6 @@ from walt.project.recorded_outputs import record_outputs
 from walt.project.registry import Stage
 from walt.tracking.trained_on import SOURCES_FOLDER
 from walt.training.set_aside import set_all_aside
-
-if TYPE_CHECKING:
-    from walt.training.validation import Validator
 
 PARAMS_FILE = "params.yaml"
 IF_MISSING = "`walt init --update` adds the keys that this version has and the file lacks, with their defaults"
@@ -143,46 +138,7 @@ def _run(stage: Stage, params: Params, root: Path, afresh: bool) -> dict[str, An
     return launch(stage, params, root, count)
 
 
-def run_here(stage: Stage, params: Params, root: Path) -> dict[str, Any]:
-    """The stage's work in this process, or a rank's share of it. The lock must be held, by this process or the one that
-    started the ranks. Raises as ``run_stage``."""
-    module, paths = importlib.import_module(stage.module), Paths(root)
-    arguments: list[Any] = [stage_config(stage, module, params), paths]
-    if stage.transformer:
-        arguments.append(stage.transformer)
-    if stage.resumes:
-        arguments.append(_validator(stage, params, paths))
-    result: dict[str, Any] = module.run(*arguments)
-    return result
-
-
-def _validator(stage: Stage, params: Params, paths: Paths) -> Validator:
-    """What looks at a model while the stage trains it."""
-    if stage.transformer:
-        from walt.project.transformer_validation import TransformerValidation  # here: only some stages need torch
-
-        return partial(TransformerValidation.make, params, paths, stage.transformer)
-    from walt.project.autoencoder_validation import AutoencoderValidation
-
-    return partial(AutoencoderValidation.make, params, paths)
-
-
 def _with_choice(params: Params, choice: Literal["go-on", "afresh"] | None) -> Params:
     if choice is None:
         return params
     return params.model_copy(update={"resume": params.resume.model_copy(update={"if_different": choice})})
-
-
-def stage_config(stage: Stage, module: ModuleType, params: Params) -> Section:
-    """The sections that a stage's module declares, taken from the whole."""
-    config: type[Section] = module.Config
-    sections = section_names(stage, config)
-    return config.model_construct(**{field: getattr(params, section) for field, section in sections.items()})
-
-
-def section_names(stage: Stage, config: type[Section]) -> dict[str, str]:
-    """Field of a stage's ``Config`` -> section of ``params.yaml``: the same name, except a transformer's two."""
-    names = {field: field for field in config.model_fields}
-    if stage.transformer:
-        names |= {"architecture": stage.transformer.name, "training": stage.transformer.training}
-    return names

@@ -22,6 +22,7 @@ from walt.tracking import experiments, provenance, server, trained_on
 from walt.tracking.config import TrackingConfig
 from walt.tracking.curves import Curves
 from walt.tracking.memory import RunMemory
+from walt.tracking.records import write_record
 from walt.tracking.release_runs import release_record
 from walt.tracking.spool import Record, Spool, pending, spool_folder
 
@@ -148,7 +149,7 @@ class Run:
             try:
                 with server.errors():
                     new = record if self._curves is None else self._curves.without_known(record)
-                    return server.write(self._connection, self._run_id, new)
+                    return write_record(self._connection, self._run_id, new)
             except _TROUBLE as error:
                 self._go_offline(error)
         assert self._spool is not None
@@ -303,10 +304,10 @@ def _deliver(connection: server.Connection, spool: Spool, records: list[Record])
         with server.errors():
             curves = Curves(connection.client, run_id)
             for record in records[1:]:
-                server.write(connection, run_id, curves.without_known(record))
+                write_record(connection, run_id, curves.without_known(record))
     except server.RefusedError:
         with suppress(server.RefusedError), server.errors():  # if the run is there, it must not stay open
-            server.write(connection, run_id, records[-1])
+            write_record(connection, run_id, records[-1])
         raise
     log.info(f"tracking: delivered {len(records)} records of '{records[0]['name']}' that were kept on disk")
 

@@ -1,4 +1,4 @@
-"""The connection to MLflow: where it is, what its failures mean, and how one record is written to it.
+"""The connection to MLflow: where it is, what its failures mean, and its runs, versions, inputs and pictures.
 
 MLflow is imported inside ``connect``: it takes seconds, and must see the environment's settings first.
 """
@@ -19,7 +19,6 @@ from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError, WaltError
 from walt.tracking import own_database, schema
 from walt.tracking.config import TrackingConfig
-from walt.tracking.curves import log_values
 from walt.tracking.experiments import lasting_root
 from walt.tracking.spool import Record
 
@@ -188,31 +187,6 @@ def close_run(connection: Connection, run_id: str, timestamp: int) -> None:
     """Mark a run whose process was killed, and that will not continue, as KILLED; one that ended is left alone."""
     if is_there(connection, run_id) and connection.client.get_run(run_id).info.status == "RUNNING":
         connection.client.set_terminated(run_id, "KILLED", end_time=timestamp)
-
-
-def write(connection: Connection, run_id: str, record: Record) -> str | None:
-    """Write one record; writing it twice changes nothing. A ``model`` record gives the version's number,
-    a ``release`` record the id of the release's run."""
-    client = connection.client
-    match record["kind"]:
-        case "metrics":
-            log_values(client, run_id, record["values"], record["timestamp"], record["step"])
-        case "artifact":
-            log = client.log_artifacts if Path(record["path"]).is_dir() else client.log_artifact
-            log(run_id, record["path"], record["folder"] or None)
-        case "picture":
-            log_picture(client, run_id, Path(record["path"]), record["name"], record["step"], record["timestamp"])
-        case "release":
-            from walt.tracking import release_runs  # here: it is above this module
-
-            return release_runs.write_release(connection, run_id, record)
-        case "model":
-            return register(connection, run_id, Path(record["path"]), record["name"])
-        case "end":
-            client.set_terminated(run_id, record["status"], end_time=record["timestamp"])
-        case unknown:
-            raise AssertionError(f"unknown kind of record: {unknown}")
-    return None
 
 
 def folder_digest(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """Looking at a model while it is trained: how well it does on held-out clips, and what it makes.
 
 A look changes nothing of the run: not its weights, their average, its optimizer, or a stream of random numbers. Who
-looks is handed to the stage by whoever starts it (``walt.project.runner``), since what is looked at must not make a
+looks is handed to the stage by whoever starts it (``walt.project.in_process``), since what is looked at must not make a
 training stale.
 """
 

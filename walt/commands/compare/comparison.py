@@ -15,9 +15,10 @@ from walt.core.paths import ARTIFACTS, Paths
 from walt.core.storage import write_bytes
 from walt.nn.device import select_device
 from walt.nn.pretrained import load_config
+from walt.project.in_process import stage_config
 from walt.project.params import Params
 from walt.project.registry import get_stage
-from walt.project.runner import load_params, stage_config
+from walt.project.runner import load_params
 from walt.project.trained_transformers import making_videos_of
 from walt.sampling.config import SampleConfig
 from walt.sampling.output import Video, to_frames

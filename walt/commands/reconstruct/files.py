@@ -25,7 +25,6 @@ from walt.core.figures import significant
 from walt.core.log import ProgressBar, console, info, warning
 from walt.core.printable import printable
 from walt.core.sizes import Size, size_folder
-from walt.evaluation.extractors import I3DFeatures
 from walt.evaluation.reconstruction import (
     FRECHET_FRAMES,
     MEGAPIXELS_AT_ONCE,
@@ -37,6 +36,7 @@ from walt.evaluation.reconstruction import (
     reconstruct_stream,
 )
 from walt.evaluation.running_frechet import RunningFrechetDistance
+from walt.evaluation.torchscript_networks import I3DFeatures
 from walt.media.images import Limits, Picture, SourceError, crop_and_resize
 from walt.media.kinds import kind_in_file, kind_of
 from walt.media.playable import write_playable
