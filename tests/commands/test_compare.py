@@ -114,7 +114,7 @@ def test_a_version_goes_with_the_text_encoder_that_it_was_evaluated_with(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("nowhere", r"^nowhere: no such folder, and no version such as walt-base@champion or walt-base/3$"),
+        ("nowhere", r"^nowhere: no such folder, and no version of a model such as walt-base@champion or walt-base/3$"),
         ("walt-base/7", "the registry has no such model version"),
         ("walt-base/2", "it was never evaluated, so it is not known which autoencoder it goes with"),
         ("walt-sr-2x/1", "name a version of the base model"),
@@ -131,7 +131,7 @@ def test_what_is_no_model_is_refused_in_a_line(given: str, said: str, project: P
 @pytest.mark.slow
 def test_a_page_of_a_version_and_a_folder_is_made_and_logged(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
-    arguments = ["compare", "walt-base/1", "other", "--steps", "2", "--out", "page.html"]
+    arguments = ["compare", "base/1", "other", "--steps", "2", "--out", "page.html"]
     result = CliRunner().invoke(app, [*arguments, *(word for prompt in PROMPTS for word in ("--prompt", prompt))])
     assert result.exit_code == 0, result.output
     html = (project / "page.html").read_text(encoding="utf-8")

@@ -51,7 +51,8 @@ def test_a_release_is_sampled_from_whole_by_its_alias_and_by_its_version(root: P
         ("2", ("champion",), "models:/walt-base/2"), ("1", (), "models:/walt-base/1"),
     ]  # fmt: skip
     shutil.rmtree(Paths(root).base)  # the project's own are not what is asked for
-    assert video(root, tmp_path, model="models:/walt-base/1") == first
+    for address in ("models:/walt-base/1", "walt-base/1", "base/1"):
+        assert video(root, tmp_path, model=address) == first
     assert video(root, tmp_path, model="models:/walt-base@champion") == second
     assert find_models(root, "models:/walt-base@champion").address == "models:/walt-base/2"
 
@@ -70,10 +71,11 @@ def test_what_is_no_release_is_refused_with_its_reason(root: Path) -> None:
     for address, said in {
         "models:/walt-base@champion": "no such model version",
         "models:/walt-base/7": "no such model version",
-        "models:/walt-sr-2x/1": "named by its base model: models:/walt-base@ALIAS",
-        "models:/walt-base": "named by its base model",
-        "nowhere": "nowhere: no such folder$",
-        "walt-base@champion": "a version in the registry is models:/walt-base@champion",
+        "models:/walt-sr-2x/1": "named by its base model: walt-base@ALIAS or walt-base/VERSION$",
+        "models:/walt-base": "models:/walt-base: no such folder, and no version of a model such as walt-base@champion",
+        "nowhere": "nowhere: no such folder, and no version of a model such as walt-base@champion or walt-base/3$",
+        "walt-base@champion": "walt-base@champion: the registry has no such model version",
+        "base/7": "base/7: the registry has no such model version",
         "models": "params.yaml: no such file",
     }.items():
         with pytest.raises(ConfigurationError, match=said):

@@ -62,8 +62,8 @@ def command(
     release: Annotated[
         str | None,
         typer.Option(
-            metavar="ALIAS|VERSION",
-            help="Of models: those of a release in the registry, by its alias or the base model's version; by default "
+            metavar="RELEASE",
+            help="Of models: those of a release in the registry: champion, 3, walt-base@champion; by default "
             "the project's own.",
         ),
     ] = None,

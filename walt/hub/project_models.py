@@ -17,7 +17,8 @@ from walt.hub.card import CardFacts, card
 from walt.hub.exporting import Exported, check_target, export_models
 from walt.hub.importing import Imported, import_models
 from walt.project.runner import load_params
-from walt.tracking.fetched_release import fetch_release
+from walt.tracking.addresses import release_address
+from walt.tracking.given_release import given_release
 from walt.tracking.imported import register_imported
 from walt.tracking.releases import release_folders
 
@@ -60,7 +61,8 @@ def export_model(root: Path, request: Request) -> Exported:
     if request.release is None:
         folders = release_folders(Paths(root))
     else:
-        folders = fetch_release(params.tracking, root, request.release, work / "fetched")
+        address = release_address(request.release, params.tracking.model_prefix)
+        folders = dict(given_release(params.tracking, root, address, work / "fetched").folders)
     described = partial(card, CardFacts(name, request.licence), params, root)
     exported = export_models(folders, params, root, target, described)
     megabytes = sum(file.stat().st_size for file in target.rglob("*") if file.is_file()) / 1e6

@@ -11,13 +11,13 @@ from walt.core.errors import ConfigurationError
 from walt.core.left_out import is_left_out
 from walt.core.paths import Paths, located
 from walt.tracking import server
+from walt.tracking.addresses import not_found, parse_address
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model, version_at
 from walt.tracking.measured import MEASURED_TAG
 from walt.tracking.release_runs import MODELS_TAG, RELEASE_TAG, ReleaseRun, find_release, models_digest
 from walt.tracking.releases import MODEL_ARTIFACTS, measured_models, release_digests, release_folders
 
-_VERSION = re.compile(r"(?:models:/)?(?P<name>[^/@:]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
 _RELEASE = re.compile(r"[0-9a-f]{12}")
 
 
@@ -36,7 +36,7 @@ def find_compared(config: TrackingConfig, paths: Paths, given: str, keep: Path) 
     """The models that ``given`` names.
 
     Args:
-        given: a version of the base model (``walt-base@champion``, ``walt-base/3``); a release, by the twelve
+        given: a version of the base model (``walt-base@champion``, ``base/3``); a release, by the twelve
             characters of the tag ``walt.release``; or a folder: a project, or a trained base transformer, which is then
             used with the other models of this project.
         keep: where models of the registry are fetched to; what is there is not fetched again.
@@ -51,15 +51,15 @@ def find_compared(config: TrackingConfig, paths: Paths, given: str, keep: Path) 
         return _of_folder(config, paths, given, place)
     if _RELEASE.fullmatch(given):
         return _of_release(config, paths, given, keep)
-    match = _VERSION.fullmatch(given)
-    if match is None:
-        raise ConfigurationError(f"{given}: no such folder, and no version such as walt-base@champion or walt-base/3")
-    name = match["name"]
+    address = parse_address(given, config.model_prefix)
+    if address is None or not address.is_of_a_version:
+        raise ConfigurationError(not_found(given, config.model_prefix))
+    name = address.name
     if name != f"{config.model_prefix}-base":
         raise ConfigurationError(f"{given}: name a version of the base model, {config.model_prefix}-base/...")
     with server.errors():
         connection = server.connect(config, paths.root)
-        number = str(version_at(connection, f"models:/{given.removeprefix('models:/')}").version)
+        number = str(version_at(connection, given).version)
         release = find_release(connection, f"version.{name}", number)
     digests = _digests(connection, paths, given, number, release)
     if not digests:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,10 @@ from walt.core.log import info
 from walt.core.paths import located
 from walt.core.storage import atomic_directory, read_json, write_json
 from walt.tracking import server
+from walt.tracking.addresses import is_registered, parse_address
 from walt.tracking.config import TrackingConfig
 from walt.tracking.downloads import download_into
 
-_SHORT = re.compile(r"[^/@.~]+@[^/@]+|[^/@.~]+/[0-9]+")
-_ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))")
 _MOST_LISTED = 10
 _FETCHED, _NOTE = "fetched", "fetched.json"
 
@@ -37,11 +35,6 @@ class GivenModel:
         }
 
 
-def is_registered(address: str) -> bool:
-    """Whether this is an address in the registry; else it is a folder."""
-    return address.startswith("models:/")
-
-
 def given_model(config: TrackingConfig, root: Path, address: str, keep: Path) -> GivenModel:
     """The model at ``address``: a folder, relative to ``root``, or a version in the registry, which is fetched.
 
@@ -56,7 +49,7 @@ def given_model(config: TrackingConfig, root: Path, address: str, keep: Path) ->
     if not is_registered(address):
         folder = located(root, address)
         if not folder.is_dir():
-            raise ConfigurationError(no_such_folder(address))
+            raise ConfigurationError(_no_such_folder(address, config.model_prefix))
         return GivenModel(folder, {"address": address})
     folder, note = keep / _FETCHED, _read(keep / _NOTE)
     if note.get("address") == address and folder.is_dir() and server.folder_digest(folder) == note.get("digest"):
@@ -81,28 +74,28 @@ def forget(keep: Path) -> None:
 
 
 def version_at(connection: server.Connection, address: str) -> Any:
-    """MLflow's entry of the version at ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``. Raises ConfigurationError
-    where there is none, or where it is not such an address."""
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
+    """MLflow's entry of the version at an address (``walt.tracking.addresses``). Raises ConfigurationError where there
+    is none, or where it names no version."""
+    given = parse_address(address, connection.model_prefix)
+    if given is None or not given.is_of_a_version:
         raise ConfigurationError(f"{address}: an address in the registry is models:/NAME@ALIAS or models:/NAME/VERSION")
     try:
         with server.errors():
-            if match["alias"]:
-                return connection.client.get_model_version_by_alias(match["name"], match["alias"])
-            return connection.client.get_model_version(match["name"], match["version"])
+            if given.alias is not None:
+                return connection.client.get_model_version_by_alias(given.name, given.alias)
+            return connection.client.get_model_version(given.name, str(given.version))
     except server.RefusedError as error:
-        raise ConfigurationError(f"{address}: {no_such_version(connection, match['name'])}") from error
+        raise ConfigurationError(f"{address}: {_no_such_version(connection, given.name)}") from error
 
 
-def no_such_folder(address: str) -> str:
-    """What is wrong with an address that is neither a folder nor of the registry; how a version is written, where it
-    looks like one."""
-    meant = f"; a version in the registry is models:/{address}" if _SHORT.fullmatch(address) else ""
-    return f"{address}: no such folder{meant}"
+def _no_such_folder(setting: str, prefix: str) -> str:
+    """What is wrong with a setting that names no folder; how a version is written there, where it looks like one."""
+    given = parse_address(setting, prefix)
+    meant = f"; a version in the registry is {given}" if given is not None and given.is_of_a_version else ""
+    return f"{setting}: no such folder{meant}"
 
 
-def no_such_version(connection: server.Connection, name: str) -> str:
+def _no_such_version(connection: server.Connection, name: str) -> str:
     """What is wrong where a model has no such version or alias, with the newest that it has: ``1 (champion), 2``."""
     try:
         with server.errors():

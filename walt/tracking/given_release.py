@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from walt.core.errors import ConfigurationError
+from walt.core.log import warning
 from walt.tracking import server
+from walt.tracking.addresses import parse_address
 from walt.tracking.config import TrackingConfig
-from walt.tracking.given_models import given_model, no_such_version
+from walt.tracking.given_models import given_model, version_at
 from walt.tracking.measured import MEASURED_TAG
+from walt.tracking.release_record import taken_down
 from walt.tracking.releases import measured_models
 
 _BASE = "base"
@@ -35,7 +37,7 @@ class GivenRelease:
     address: str
     """With the version's number."""
     folders: Mapping[str, Path]
-    """Name in the registry, without the prefix -> folder."""
+    """Name in the registry, without the prefix -> folder; the base model first."""
 
 
 def list_releases(config: TrackingConfig, root: Path) -> list[ListedRelease]:
@@ -66,10 +68,12 @@ def list_releases(config: TrackingConfig, root: Path) -> list[ListedRelease]:
 
 
 def given_release(config: TrackingConfig, root: Path, address: str, keep: Path) -> GivenRelease:
-    """The release of a base model's address, ``models:/walt-base@champion`` or ``models:/walt-base/3``, fetched.
+    """The release of a base model's address, such as ``walt-base@champion`` or ``base/3``, fetched.
 
     Args:
         keep: what was fetched stays there, a folder for each version.
+
+    A release that was made with what was taken down since is given with a warning.
 
     Raises:
         ConfigurationError: there is no such version, or it was never evaluated as part of a release.
@@ -78,8 +82,11 @@ def given_release(config: TrackingConfig, root: Path, address: str, keep: Path) 
     """
     with server.errors():
         connection = server.connect(config, root)
-        base = _base_version(connection, address)
-        name, version = str(base.name), str(base.version)
+        name, given = f"{connection.model_prefix}-{_BASE}", parse_address(address, connection.model_prefix)
+        if given is None or given.name != name or not given.is_of_a_version:
+            raise ConfigurationError(f"{address}: a release is named by its base model: {name}@ALIAS or {name}/VERSION")
+        base = version_at(connection, address)
+        version = str(base.version)
         measured = measured_models(base.tags.get(MEASURED_TAG))
         if not measured:
             raise ConfigurationError(
@@ -93,24 +100,11 @@ def given_release(config: TrackingConfig, root: Path, address: str, keep: Path) 
             if found is None:
                 raise ConfigurationError(f"{address}: its {full_name} is no longer in the registry")
             addresses[member] = (full_name, found)
+        addresses = {_BASE: (name, version), **addresses}
+        if why := taken_down(connection, {member: found for member, (_, found) in addresses.items()}):
+            warning(why)
     folders = {
         member: given_model(config, root, f"models:/{full_name}/{found}", keep / f"{full_name}-{found}").folder
         for member, (full_name, found) in addresses.items()
     }
     return GivenRelease(f"models:/{name}/{version}", folders)
-
-
-def _base_version(connection: server.Connection, address: str) -> Any:
-    """MLflow's entry. Raises ConfigurationError."""
-    prefix = f"models:/{connection.model_prefix}-{_BASE}"
-    rest = address.removeprefix(prefix)
-    if rest == address or rest[:1] not in ("/", "@") or not rest[1:]:
-        raise ConfigurationError(f"{address}: a release is named by its base model: {prefix}@ALIAS or {prefix}/VERSION")
-    name = f"{connection.model_prefix}-{_BASE}"
-    try:
-        with server.errors():
-            if rest.startswith("@"):
-                return connection.client.get_model_version_by_alias(name, rest[1:])
-            return connection.client.get_model_version(name, rest[1:])
-    except server.RefusedError as error:
-        raise ConfigurationError(f"{address}: {no_such_version(connection, name)}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,10 @@ from walt.core.paths import located
 from walt.core.storage import atomic_directory
 from walt.core.suggestions import did_you_mean
 from walt.tracking import server
+from walt.tracking.addresses import parse_address
 from walt.tracking.config import TrackingConfig
 from walt.tracking.trained_on import SOURCES_FILE, SOURCES_FOLDER, SOURCES_TAG, USES_TAG
 
-_GIVEN = re.compile(r"(?:models:/)?(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>[0-9]+))?")
 _VERSION_TAG = "initial_weights"
 TAKEDOWN_TAG = "takedown"
 """On a model version: the sources that it was trained on and that were taken down since, by the beginnings of their
@@ -115,19 +114,18 @@ class Registry:
             if found := [one for one in self.versions if one.digest == digest]:
                 return _newest(found)
             raise ConfigurationError(f"{given}: no registered version has these files; `walt promote` registers them")
-        match = _GIVEN.fullmatch(given)
-        prefix = f"{self._connection.model_prefix}-"
-        names = {one.name for one in self.versions}
-        name = "" if match is None else match["name"] if match["name"] in names else prefix + match["name"]
-        of_name = [one for one in self.versions if one.name == name]
-        if match is None or not of_name:
-            hint = did_you_mean(name.removeprefix(prefix), {one.removeprefix(prefix) for one in names}, "")
+        address = parse_address(given, self._connection.model_prefix)
+        of_name = [one for one in self.versions if address is not None and one.name == address.name]
+        if address is None or not of_name:
+            prefix = f"{self._connection.model_prefix}-"
+            names = {one.name.removeprefix(prefix) for one in self.versions}
+            hint = did_you_mean("" if address is None else address.name.removeprefix(prefix), names, "")
             raise ConfigurationError(f"{given}: no registered model and no folder has this name{hint}")
         found = [
-            one for one in of_name if match["alias"] in (None, *one.aliases) and match["version"] in (None, one.version)
+            one for one in of_name if address.alias in (None, *one.aliases) and address.version in (None, one.version)
         ]
         if not found:
-            raise ConfigurationError(f"{given}: {name} has no such version; it has {_listed(of_name)}")
+            raise ConfigurationError(f"{given}: {address.name} has no such version; it has {_listed(of_name)}")
         return _newest(found)
 
     def with_digest(self, name: str, digest: str) -> Version | None:
@@ -151,9 +149,9 @@ class Registry:
         """The versions that a run began with, or whose latents it saw."""
         found = [self.with_digest(name, digest) for name, digest in sorted(run.uses.items())]
         number, address = run.tags.get(f"{_VERSION_TAG}.version"), run.tags.get(_VERSION_TAG, "")
-        match = _GIVEN.fullmatch(address)
-        if number and match:
-            found += [one for one in self.versions if (one.name, one.version) == (match["name"], number)]
+        given = parse_address(address, self._connection.model_prefix)
+        if number and given is not None:
+            found += [one for one in self.versions if (one.name, one.version) == (given.name, number)]
         return [one for one in found if one is not None]
 
     def sources_table(self, run: TrainedBy) -> Path | None:

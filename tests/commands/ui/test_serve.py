@@ -63,7 +63,8 @@ def test_options_that_cannot_work_end_it_with_a_line(
 ) -> None:
     monkeypatch.chdir(root)
     for options, said in {
-        ("--model", "nowhere"): "nowhere: no such folder",
+        ("--model", "nowhere"): "--model nowhere: no such folder; the registry's releases are offered anyway",
+        ("--model", "base/3"): "--model base/3: no such folder",
         ("--out", "models/base/ui"): "--out: this folder belongs to a stage",
         ("--host", "203.0.113.9"): "port 0 of 203.0.113.9",
     }.items():

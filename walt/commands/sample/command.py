@@ -12,7 +12,7 @@ from walt.commands.run_stage import run_and_show
 
 def command(
     model: Annotated[
-        str | None, typer.Option(help="Another project's folder, or a release: models:/walt-base@champion.")
+        str | None, typer.Option(help="Another project's folder, or a release: walt-base@champion, base/3.")
     ] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="What a video is to show. Repeatable.")] = None,
     prompts_file: Annotated[Path | None, typer.Option(help="A file with one prompt per line.")] = None,

@@ -16,7 +16,7 @@ from walt.project.runner import load_params
 from walt.project.trained_transformers import trained_transformers
 from walt.sampling.prompt_to_video import Pipeline
 from walt.stages.sample import load_pipeline
-from walt.tracking.given_models import is_registered, no_such_folder
+from walt.tracking.addresses import is_registered, not_found, parse_address
 from walt.tracking.releases import MODEL_ARTIFACTS
 
 
@@ -60,7 +60,7 @@ def find_models(root: Path, address: str | None = None) -> ChosenModels:
 
     Args:
         root: the project; those of the registry are sampled with its settings, and fetched into ``work/models``.
-        address: nothing for the project's own; the folder of another project; ``models:/walt-base@champion`` or
+        address: nothing for the project's own; the folder of another project; ``walt-base@champion``, ``base/3`` or
             ``models:/walt-base/3`` for the release of that base model.
 
     Raises:
@@ -70,14 +70,15 @@ def find_models(root: Path, address: str | None = None) -> ChosenModels:
     """
     if not address:
         return _of_project(root, "")
-    if not is_registered(address):
-        folder = located(root, address)
-        if not folder.is_dir():
-            raise ConfigurationError(no_such_folder(address))
+    folder = located(root, address)
+    if folder.is_dir() and not is_registered(address):
         return _of_project(folder, address)
+    params, keep = load_params(root), Paths(root).work("models")
+    given = parse_address(address, params.tracking.model_prefix)
+    if given is None or not given.is_of_a_version:
+        raise ConfigurationError(not_found(address, params.tracking.model_prefix))
     from walt.tracking.given_release import given_release  # MLflow takes seconds to import
 
-    params, keep = load_params(root), Paths(root).work("models")
     release = given_release(params.tracking, root, address, keep)
     place = keep / release.address.removeprefix("models:/").replace("/", "-release-")
     _furnish(place, release.folders)

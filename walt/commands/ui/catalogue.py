@@ -16,7 +16,7 @@ from walt.nn.pretrained import load_config
 from walt.project.runner import load_params
 from walt.project.trained_transformers import cascade
 from walt.sampling.aspect import possible_aspects
-from walt.tracking.given_models import is_registered
+from walt.tracking.addresses import SCHEME, is_registered
 from walt.tracking.server import resolve_uri
 from walt.transformer.config import TransformerConfig
 
@@ -76,7 +76,7 @@ def name_of(address: str, aliases: Sequence[str] = ()) -> str:
     """An address for people."""
     if not address:
         return "This project's models"
-    name = address.removeprefix("models:/").replace("/", " version ") if is_registered(address) else address
+    name = address.removeprefix(SCHEME).replace("/", " version ") if is_registered(address) else address
     return f"{name} ({', '.join(aliases)})" if aliases else name
 
 

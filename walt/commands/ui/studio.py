@@ -17,6 +17,7 @@ from walt.commands.ui.uploads import Decoder, Uploads
 from walt.commands.ui.worker import Worker
 from walt.core.compute import ComputeConfig
 from walt.core.errors import ConfigurationError
+from walt.core.paths import located
 from walt.nn.device import select_device
 from walt.project.runner import load_params
 from walt.sampling.aspect import parse_aspect
@@ -60,6 +61,10 @@ class Studio:
         self.settings = settings
         self.catalogue = Catalogue(root, folders)
         for offered in folders:
+            if not located(root, offered).is_dir():
+                raise ConfigurationError(
+                    f"--model {offered}: no such folder; the registry's releases are offered anyway"
+                )
             self.catalogue.find(offered)
         self.results = Results(folder)
         decoder = Decoder(params.compute, params.ingest.timeout_seconds, params.ingest.memory_mb)
