@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from walt.core.digests import sha256_file
-from walt.core.errors import CorruptArtifactError, LockedError, NotJsonError, StorageError
+from walt.core.errors import CorruptArtifactError, LockedError, NotJsonError, StorageError, WaltError
 from walt.core.verified_files import Stamp, StampedFiles
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -35,6 +35,7 @@ _OF_STORAGE = {
 }  # fmt: skip
 _IN_THE_WAY = "a file is where a folder is to be, or a folder where a file is: move it away"
 _AT_ONCE = 1 << 20
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -221,6 +222,16 @@ def storage_errors(path: str | Path) -> Iterator[None]:
             denied = error.errno in (errno.EACCES, errno.EPERM) and isinstance(one, str) and Path(one).is_file()
             raise StorageError(f"{one if denied else path}: {os.strerror(error.errno)}") from error
         raise
+    except Exception as error:  # of libraries in Rust, which have the system's errors as text alone
+        said = None if isinstance(error, WaltError) else _RUST_ERROR.search(str(error))
+        if said is None or int(said[1]) not in _OF_STORAGE:
+            raise
+        raise StorageError(f"{path}: {os.strerror(int(said[1]))}") from error
+
+
+def storage_error_in(text: str) -> str | None:
+    """The system's error of storage that a program has in its messages, in the system's words; None without one."""
+    return next((words for number in sorted(_OF_STORAGE) if (words := os.strerror(number)) in text), None)
 
 
 def verify_file(path: Path, num_bytes: int, sha256: str) -> Path:
