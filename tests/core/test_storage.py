@@ -21,6 +21,7 @@ from walt.core.storage import (
     atomic_directory,
     check_folder_writable,
     clean_beside,
+    in_words,
     lock,
     read_json,
     storage_errors,
@@ -211,6 +212,20 @@ def test_a_full_disk_that_a_library_meets_is_an_error_of_storage(tmp_path: Path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
     assert str(refused.value) == f"{tmp_path / 'model'}: File too large"
+
+
+def test_a_copy_that_fails_names_what_was_written(tmp_path: Path) -> None:
+    for name in ("from", "to"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "from/a").write_bytes(bytes(9))
+    (tmp_path / "to/a").symlink_to("/dev/full")
+    with pytest.raises(StorageError) as failed, storage_errors(tmp_path):
+        shutil.copytree(tmp_path / "from", tmp_path / "to", dirs_exist_ok=True)
+    assert str(failed.value) == f"{tmp_path}/to/a: No space left on device"
+    with pytest.raises(shutil.Error, match="a.*no longer"), storage_errors(tmp_path):
+        raise shutil.Error([("a", "b", "[Errno 2] no longer there: 'a'")])
+    assert in_words(OSError(errno.ENOSPC, "", "read", None, "written")) == "written: No space left on device"
+    assert in_words(OSError("a cause")) == "a cause"
 
 
 def test_other_errors_of_libraries_are_left_as_they_are(tmp_path: Path) -> None:

@@ -221,12 +221,24 @@ def storage_errors(path: str | Path) -> Iterator[None]:
             one = error.filename  # that may not be read, of many that may
             denied = error.errno in (errno.EACCES, errno.EPERM) and isinstance(one, str) and Path(one).is_file()
             raise StorageError(f"{one if denied else path}: {os.strerror(error.errno)}") from error
+        if isinstance(error, shutil.Error) and storage_error_in(str(error)):  # of a tree: it has many errors, no number
+            raise StorageError(in_words(error)) from error
         raise
     except Exception as error:  # of libraries in Rust, which have the system's errors as text alone
         said = None if isinstance(error, WaltError) else _RUST_ERROR.search(str(error))
         if said is None or int(said[1]) not in _OF_STORAGE:
             raise
         raise StorageError(f"{path}: {os.strerror(int(said[1]))}") from error
+
+
+def in_words(error: OSError) -> str:
+    """A system's error as ``file: No space left on device``; of two files, that which was written, not that which was
+    read. Of several errors (``shutil.copytree``) it is the first; one without a file is its own words."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        _, file, said = error.args[0][0]
+        return f"{file}: {storage_error_in(str(said)) or said}"
+    file = error.filename2 or error.filename
+    return f"{file}: {os.strerror(error.errno)}" if file and error.errno else str(error)
 
 
 def storage_error_in(text: str) -> str | None:
