@@ -120,6 +120,9 @@ def test_a_place_that_cannot_be_written_is_named_with_what_to_do(
 def test_an_error_of_a_file_elsewhere_is_left_as_it_is() -> None:
     with pytest.raises(PermissionError), scratch_folder():
         raise PermissionError(errno.EACCES, "no", "/somewhere/else")
+    full = os.strerror(errno.ENOSPC)
+    with pytest.raises(OSError, match=full), scratch_folder() as folder:  # it was copied from here to there
+        raise OSError(errno.ENOSPC, full, str(folder / "a"), None, "/somewhere/else")
     with pytest.raises(StorageError) as error, scratch_folder():
         raise StorageError("the bucket has gone")
     assert str(error.value) == "the bucket has gone"

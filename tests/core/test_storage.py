@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import shutil
 import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from walt.core import storage
 from walt.core.errors import LockedError, NotJsonError, StorageError
@@ -18,6 +21,7 @@ from walt.core.storage import (
     atomic_directory,
     check_folder_writable,
     clean_beside,
+    in_words,
     lock,
     read_json,
     storage_errors,
@@ -196,6 +200,40 @@ def test_the_one_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
         with pytest.raises(StorageError) as refused, storage_errors(tmp_path):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(named))
         assert str(refused.value) == f"{said}: Permission denied"
+
+
+def test_a_full_disk_that_a_library_meets_is_an_error_of_storage(tmp_path: Path) -> None:
+    """Those in Rust, as safetensors and tokenizers, have an exception of their own with the system's words in it."""
+    least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, most))
+    try:
+        with pytest.raises(StorageError) as refused, storage_errors(tmp_path / "model"):
+            save_file({"a": np.zeros(3)}, tmp_path / "a.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
+    assert str(refused.value) == f"{tmp_path / 'model'}: File too large"
+
+
+def test_a_copy_that_fails_names_what_was_written(tmp_path: Path) -> None:
+    for name in ("from", "to"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "from/a").write_bytes(bytes(9))
+    (tmp_path / "to/a").symlink_to("/dev/full")
+    with pytest.raises(StorageError) as failed, storage_errors(tmp_path):
+        shutil.copytree(tmp_path / "from", tmp_path / "to", dirs_exist_ok=True)
+    assert str(failed.value) == f"{tmp_path}/to/a: No space left on device"
+    with pytest.raises(shutil.Error, match="a.*no longer"), storage_errors(tmp_path):
+        raise shutil.Error([("a", "b", "[Errno 2] no longer there: 'a'")])
+    assert in_words(OSError(errno.ENOSPC, "", "read", None, "written")) == "written: No space left on device"
+    assert in_words(OSError("a cause")) == "a cause"
+
+
+def test_other_errors_of_libraries_are_left_as_they_are(tmp_path: Path) -> None:
+    """Also a sentence of ours that has such words in it: it names the file."""
+    for error in (RuntimeError("no (os error 2)"), RuntimeError("(os error 28"), StorageError("a: (os error 28)")):
+        with pytest.raises(type(error)) as same, storage_errors(tmp_path):
+            raise error
+        assert same.value is error
 
 
 @pytest.mark.parametrize("content", [b"", b'{"step": 1', b"\xff\xfe\x00"])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -80,3 +81,19 @@ def test_ffmpegs_failure_is_one_line(tmp_path: Path) -> None:
         write_playable(tmp_path / "a.mp4", np.zeros((40, 301, 301, 3), np.uint8), 8, {})
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_the_cause_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ffmpeg ends with a line that knows nothing of it: these are its lines on a full disk."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(
+        "#!/bin/sh\ncat >/dev/null\n"
+        "echo '[vf#0:0] Task finished with error code: -28 (No space left on device)' >&2\n"
+        "echo '[out#0/mp4] Nothing was written into output file' >&2\nexit 228\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(program))
+    with pytest.raises(StorageError) as failed:
+        write_playable(tmp_path / "a.mp4", counter(1, 16, 16), 8, {})
+    assert str(failed.value) == f"{tmp_path / 'a.mp4'}: No space left on device"
+    assert [path.name for path in tmp_path.iterdir()] == ["ffmpeg"]

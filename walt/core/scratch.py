@@ -87,13 +87,13 @@ def _remove_left(base: Path) -> None:
 @contextmanager
 def _saying_what_to_do(folder: Path) -> Iterator[None]:
     """Have an error of writing there say so. One without a file's name comes from a write, and what is written in such
-    a block is written there; one with the name of a file elsewhere is left as it is."""
+    a block is written there; one of a file elsewhere, also of a copy to there, is left as it is."""
     try:
         try:
             yield
         except OSError as error:
-            names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
-            if names and not any(Path(name).is_relative_to(folder) for name in names):
+            written = error.filename2 or error.filename
+            if isinstance(written, (str, bytes)) and not Path(os.fsdecode(written)).is_relative_to(folder):
                 raise
             with storage_errors(folder):
                 raise

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from walt.core.digests import sha256_file
-from walt.core.errors import CorruptArtifactError, LockedError, NotJsonError, StorageError
+from walt.core.errors import CorruptArtifactError, LockedError, NotJsonError, StorageError, WaltError
 from walt.core.verified_files import Stamp, StampedFiles
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -35,6 +35,7 @@ _OF_STORAGE = {
 }  # fmt: skip
 _IN_THE_WAY = "a file is where a folder is to be, or a folder where a file is: move it away"
 _AT_ONCE = 1 << 20
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -220,7 +221,29 @@ def storage_errors(path: str | Path) -> Iterator[None]:
             one = error.filename  # that may not be read, of many that may
             denied = error.errno in (errno.EACCES, errno.EPERM) and isinstance(one, str) and Path(one).is_file()
             raise StorageError(f"{one if denied else path}: {os.strerror(error.errno)}") from error
+        if isinstance(error, shutil.Error) and storage_error_in(str(error)):  # of a tree: it has many errors, no number
+            raise StorageError(in_words(error)) from error
         raise
+    except Exception as error:  # of libraries in Rust, which have the system's errors as text alone
+        said = None if isinstance(error, WaltError) else _RUST_ERROR.search(str(error))
+        if said is None or int(said[1]) not in _OF_STORAGE:
+            raise
+        raise StorageError(f"{path}: {os.strerror(int(said[1]))}") from error
+
+
+def in_words(error: OSError) -> str:
+    """A system's error as ``file: No space left on device``; of two files, that which was written, not that which was
+    read. Of several errors (``shutil.copytree``) it is the first; one without a file is its own words."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        _, file, said = error.args[0][0]
+        return f"{file}: {storage_error_in(str(said)) or said}"
+    file = error.filename2 or error.filename
+    return f"{file}: {os.strerror(error.errno)}" if file and error.errno else str(error)
+
+
+def storage_error_in(text: str) -> str | None:
+    """The system's error of storage that a program has in its messages, in the system's words; None without one."""
+    return next((words for number in sorted(_OF_STORAGE) if (words := os.strerror(number)) in text), None)
 
 
 def verify_file(path: Path, num_bytes: int, sha256: str) -> Path:

@@ -20,7 +20,7 @@ import numpy as np
 
 from walt.core.errors import StorageError
 from walt.core.scratch import scratch_folder
-from walt.core.storage import atomic_write
+from walt.core.storage import atomic_write, storage_error_in
 from walt.media.containers import open_video
 from walt.media.images import Picture
 from walt.media.mp4 import NO_REMARKS, REPRODUCIBLE
@@ -37,7 +37,7 @@ def write_playable(
         metadata: JSON-able, e.g. prompt and seed; stored in the file's ``comment``, read back by ``read_metadata``.
 
     Raises:
-        StorageError: ffmpeg failed.
+        StorageError: the disk is full or read-only, or ffmpeg failed.
         ValueError: there is no picture.
     """
     options = {
@@ -59,7 +59,7 @@ def write_gif(path: str | Path, frames: Iterable[Picture], fps: float | Fraction
         frames: as for ``write_playable``, but of any size.
 
     Raises:
-        StorageError: ffmpeg failed.
+        StorageError: the disk is full or read-only, or ffmpeg failed.
         ValueError: there is no picture.
     """
     options = {"format": "gif", "loop": 0, "threads": 1, "flags:v": "+bitexact", "fflags": "+bitexact"}
@@ -100,8 +100,9 @@ def _run_ffmpeg(
             process.wait()
         if process.returncode:
             messages.seek(0)
-            lines = messages.read().decode(errors="replace").strip().splitlines() or ["no message"]
-            raise StorageError(f"{path}: ffmpeg failed: {lines[-1]}")
+            said = messages.read().decode(errors="replace").strip()
+            last = (said.splitlines() or ["no message"])[-1]  # which knows nothing of a full disk in a line before
+            raise StorageError(f"{path}: {storage_error_in(said) or f'ffmpeg failed: {last}'}")
 
 
 def _feed(process: subprocess.Popen[bytes], pictures: Iterable[Picture]) -> None:

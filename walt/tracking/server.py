@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from walt.core import environment
 from walt.core.digests import sha256_file, sha256_json
 from walt.core.errors import ConfigurationError, StorageError, WaltError
+from walt.core.storage import in_words
 from walt.tracking import own_database, schema
 from walt.tracking.config import TrackingConfig
 from walt.tracking.experiments import lasting_root
@@ -143,7 +145,7 @@ def errors() -> Iterator[None]:
     except MlflowException as error:
         kind = RefusedError if error.error_code in _CALLER_ERRORS else UnreachableError
         raise kind(_first_line(error)) from error
-    except (RequestException, SQLAlchemyError, OSError) as error:
+    except (RequestException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise UnreachableError(_first_line(error)) from error
 
 
@@ -319,5 +321,7 @@ def _flat(params: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _first_line(error: Exception) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return text if len(text) <= 160 else text[:157] + "..."
+    text = (
+        (in_words(error) if isinstance(error, OSError) else str(error)).strip() or type(error).__name__
+    ).splitlines()[0]
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -203,7 +203,8 @@ def _plain(tensor: Tensor) -> Tensor:
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors, and compare what is on the disk with what was written. Raises StorageError."""
     try:
-        save_file(dict(tensors), path)
+        with storage_errors(path):
+            save_file(dict(tensors), path)
         with safe_open(path, framework="pt") as file:  # one tensor at a time: a checkpoint may be most of the memory
             for name, value in tensors.items():
                 if not _same_bits(file.get_tensor(name), value):
