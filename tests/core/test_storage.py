@@ -222,7 +222,7 @@ def test_a_copy_that_fails_names_what_was_written(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as failed, storage_errors(tmp_path):
         shutil.copytree(tmp_path / "from", tmp_path / "to", dirs_exist_ok=True)
     assert str(failed.value) == f"{tmp_path}/to/a: No space left on device"
-    with pytest.raises(shutil.Error, match="a.*no longer"), storage_errors(tmp_path):
+    with pytest.raises(shutil.Error, match=r"a.*no longer"), storage_errors(tmp_path):
         raise shutil.Error([("a", "b", "[Errno 2] no longer there: 'a'")])
     assert in_words(OSError(errno.ENOSPC, "", "read", None, "written")) == "written: No space left on device"
     assert in_words(OSError("a cause")) == "a cause"
