@@ -102,5 +102,17 @@ def test_another_pixel_is_another_digest(folder: Path) -> None:
 
 def test_a_clip_of_another_length_is_damage(folder: Path) -> None:
     first = next(real_clips(folder, SIZES[0], 5))
-    with pytest.raises(CorruptArtifactError, match="5 frames, expected 9"):
-        type(first)(first.clips, first.key, 9)()
+    for expected in (4, 9):
+        with pytest.raises(CorruptArtifactError, match=f"5 frames, expected {expected}"):
+            type(first)(first.clips, first.key, expected)()
+
+
+def test_given_frames_are_not_seen_but_are_in_the_digest(folder: Path) -> None:
+    clips = list(real_clips(folder, SIZES[0], 5))
+
+    def rest(clip: Clip) -> Clip:
+        return clip[2:]
+
+    features, digest = measure_clips(clips, EXTRACTOR, given_frames=2)
+    assert np.array_equal(features, measure_clips([partial(rest, clip()) for clip in clips], EXTRACTOR)[0])
+    assert digest == measure_clips(clips, EXTRACTOR)[1]

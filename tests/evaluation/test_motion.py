@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.drawn_waves import waves
 from tests.support.perturbations import noisy
 from tests.support.shape_clips import shapes
 from walt.data.clip_pixels import pixels
@@ -45,6 +46,11 @@ def test_the_bands_together_have_all_of_the_difference() -> None:
     strengths = Motion()(clip)[0].exp() - FLOOR
     whole = clip.diff(dim=2).square().mean().sqrt()
     assert sqrt(float(strengths.square().sum())) == pytest.approx(float(whole), rel=1e-4)
+
+
+def test_its_features_are_always_the_same() -> None:
+    """Those of a clip in closed form, of odd sides: another measure needs another name."""
+    assert Motion()(waves())[0].tolist() == pytest.approx([-0.09899, -0.47123, -1.03399, -1.58755], abs=2e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 4), (2, 4, 7), (5, 33, 17), (3, 1, 1)])

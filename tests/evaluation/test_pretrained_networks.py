@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 from transformers import CLIPImageProcessor, CLIPTokenizer
 
-from tests.support.evaluation_networks import C3D, Inception, NotC3D, script, write_clip, write_videomae
+from tests.support.evaluation_networks import C3D, AlmostC3D, Inception, NotC3D, script, write_clip, write_videomae
 from walt.core.digests import sha256_file
 from walt.core.errors import ConfigurationError, CorruptArtifactError
 from walt.core.paths import Paths
@@ -73,9 +73,20 @@ def test_clips_that_it_cannot_take_are_found_on_zeros(name: NetworkName, frames:
 
 
 def test_a_network_that_gives_no_probabilities_is_no_c3d(tmp_path: Path) -> None:
-    extractor = opened("c3d", tmp_path, script(NotC3D()))
-    with pytest.raises(ConfigurationError, match="it gives no probabilities of classes"):
-        check_extractor(extractor, "c3d", 9, (24, 32))
+    for network in (NotC3D(), AlmostC3D()):
+        extractor = opened("c3d", tmp_path, script(network))
+        with pytest.raises(ConfigurationError, match="it gives no probabilities of classes"):
+            check_extractor(extractor, "c3d", 9, (24, 32))
+
+
+def test_pixels_become_the_nearest_bytes(tmp_path: Path) -> None:
+    """As they are in a file; a byte less would be a darker picture."""
+    extractor = opened("inception", tmp_path)
+    grey = torch.arange(256.0)
+    clip = ((grey - 0.3) / 127.5 - 1).clamp(-1, 1).expand(3, 1, 9, -1)  # a third of a grey level too dark
+    exact = (grey / 127.5 - 1).expand(3, 1, 9, -1)
+    assert isinstance(extractor, Classifier)
+    assert torch.equal(classes_of(extractor, clip), classes_of(extractor, exact))
 
 
 @pytest.mark.parametrize(("name", "classes"), [("c3d", 101), ("inception", 1008)])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.drawn_waves import waves
 from tests.support.perturbations import PERTURBATIONS, noisy
 from tests.support.real_clips import real_clips
 from tests.support.shape_clips import FRAMES, SIZE, shapes
@@ -82,6 +83,17 @@ def test_each_fault_moves_the_distance_of_real_clips(name: str) -> None:
 def test_its_weights_are_always_the_same() -> None:
     """Another digest is another measure: it needs another name."""
     assert NETWORK.digest == "10e05d9710014e460533cf67cc02eeea6e7a973c15a633675b0073005e39b09e"
+
+
+def test_its_features_are_always_the_same() -> None:
+    """Those of a clip in closed form, every fourth of the convolutions' and every fifth colour: another measure needs
+    another name."""
+    found = NETWORK(waves())[0]
+    colours = [0.00444, -0.00418, 0.00075, -0.00247, -0.01034]
+    strengths = [-0.49047, -0.59035, -0.15336, -0.18859, -1.49924, -1.74224]
+    strengths += [-0.80315, -1.46567, -2.41497, -2.733, -2.04152, -2.31256]
+    assert found[:24:5].tolist() == pytest.approx(colours, abs=2e-5)
+    assert found[24::4].tolist() == pytest.approx(strengths, abs=2e-5)
 
 
 def test_a_picture_stands_still_and_plain_areas_are_finite() -> None:

@@ -22,7 +22,7 @@ def release(root: Path, model: Model, alias: str | None, **weights: bytes) -> di
     connection = server.connect(CONFIG, root)
     folders = {name: model(name, data) for name, data in weights.items()}
     versions = {name: server.register(connection, None, folder, name) for name, folder in folders.items()}
-    digests = {name: server.folder_digest(folder) for name, folder in folders.items()}
+    digests = {name: server.folder_digest(folder) for name, folder in reversed(folders.items())}  # as somebody edits it
     text = json.dumps({"models": digests, "figures": {}})
     connection.client.set_model_version_tag("walt-base", versions["base"], MEASURED_TAG, text)
     for name, version in versions.items() if alias else ():
