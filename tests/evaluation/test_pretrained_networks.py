@@ -83,7 +83,7 @@ def test_pixels_become_the_nearest_bytes(tmp_path: Path) -> None:
     """As they are in a file; a byte less would be a darker picture."""
     extractor = opened("inception", tmp_path)
     grey = torch.arange(256.0)
-    clip = ((grey - 0.3) / 127.5 - 1).clamp(-1, 1).expand(3, 1, 9, -1)  # a third of a grey level too dark
+    clip = ((grey - 0.3 * (grey % 2)) / 127.5 - 1).expand(3, 1, 9, -1)  # every second one a third of a level too dark
     exact = (grey / 127.5 - 1).expand(3, 1, 9, -1)
     assert isinstance(extractor, Classifier)
     assert torch.equal(classes_of(extractor, clip), classes_of(extractor, exact))
