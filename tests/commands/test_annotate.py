@@ -152,6 +152,10 @@ def test_a_filter_that_cannot_work_is_named(root: Path, bounds: dict[str, Any], 
         ({"key": ["a", "a"], "x": [1.0, 2.0]}, r"the key 'a' is there twice"),
         ({"clip": ["a"], "x": [1.0]}, r"a column 'key' of clips and at least one more are needed \(columns: clip, x\)"),
         ({"key": ["a"], "x": [[1.0]]}, r"column 'x' is of type list<.*>, expected numbers or text"),
+        (  # pyarrow cannot read this column again, which is not the cause
+            {"key": ["a", "b"], "x": pa.array([[1.0] * 4, None], pa.list_(pa.float32(), 4))},
+            r"column 'x' is of type fixed_size_list<.*>\[4\], expected numbers or text",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_and_not_taken_over(root: Path, columns: Any, said: str) -> None:

@@ -22,7 +22,7 @@ from walt.ingest import clip_filters
 from walt.ingest.clip_cache import ClipEntry
 from walt.ingest.config import Bounds, ScreenConfig
 from walt.ingest.sources.items import Item
-from walt.ingest.tables.parquet_table import decimals, is_text
+from walt.ingest.tables.parquet_table import decimals, is_text, why_unreadable
 
 ANNOTATIONS = "datasets/annotations"
 KEY = "key"
@@ -179,30 +179,35 @@ def read_table(path: Path) -> dict[str, tuple[Kind, dict[str, Value]]]:
     Raises ConfigurationError, see ``read_annotations``.
     """
     try:
+        kinds = _kinds(path, pq.read_schema(path))
         table = pq.read_table(path, partitioning=None)
     except (pa.ArrowException, OSError) as error:
-        raise ConfigurationError(f"{path}: not valid Parquet: {str(error).splitlines()[0]}") from None
-    if table.column_names.count(KEY) != 1 or len(table.column_names) < 2:
-        columns = ", ".join(table.column_names)
-        said = f"a column '{KEY}' of clips and at least one more are needed"
-        raise ConfigurationError(f"{path}: {said} (columns: {columns})")
-    if not is_text(table.schema.field(KEY).type):
-        raise ConfigurationError(f"{path}: column '{KEY}' is of type {table.schema.field(KEY).type}, expected text")
+        raise ConfigurationError(f"{path}: {why_unreadable(error)}") from None
     keys = table.column(KEY).to_pylist()
     if None in keys:
         raise ConfigurationError(f"{path}: row {keys.index(None)} is without a key (the first row is 0)")
-    check_names((name for name in table.column_names if name != KEY), f"{path}: ")
+    check_names(kinds, f"{path}: ")
     if len(set(keys)) < len(keys):
         seen: set[object] = set()
         twice = next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ConfigurationError(f"{path}: the key '{twice}' is there twice")
     found: dict[str, tuple[Kind, dict[str, Value]]] = {}
-    for name in table.column_names:
-        if name != KEY:
-            kind = _kind(path, name, table.schema.field(name).type)
-            cells = zip(keys, decimals(table.column(name)).to_pylist(), strict=True)
-            found[name] = kind, {key: None if cell is None or cell != cell else kind(cell) for key, cell in cells}
+    for name, kind in kinds.items():
+        cells = zip(keys, decimals(table.column(name)).to_pylist(), strict=True)
+        found[name] = kind, {key: None if cell is None or cell != cell else kind(cell) for key, cell in cells}
     return found
+
+
+def _kinds(path: Path, schema: pa.Schema) -> dict[str, Kind]:
+    """The columns besides the key, by their types: a file may have some that are not read."""
+    if schema.names.count(KEY) != 1 or len(schema.names) < 2:
+        said = f"a column '{KEY}' of clips and at least one more are needed"
+        raise ConfigurationError(f"{path}: {said} (columns: {', '.join(schema.names)})")
+    if not is_text(schema.field(KEY).type):
+        raise ConfigurationError(f"{path}: column '{KEY}' is of type {schema.field(KEY).type}, expected text")
+    if twice := next((name for name in schema.names if schema.names.count(name) > 1), None):
+        raise ConfigurationError(f"{path}: column '{twice}' is there {schema.names.count(twice)} times")
+    return {field.name: _kind(path, field.name, field.type) for field in schema if field.name != KEY}
 
 
 def _kind(path: Path, name: str, found: pa.DataType) -> Kind:

@@ -52,3 +52,24 @@ def test_a_row_without_a_caption_changes_nothing(tmp_path: Path) -> None:
 def test_a_file_that_no_column_names_is_still_refused_by_name(tmp_path: Path, further: str) -> None:
     described = describe(tmp_path, {**IN_VIDEOS, **dict.fromkeys([*FURTHER, further], V), "t.csv": csv(ROWS)})
     assert refusals(described)[further] == "no_caption"
+
+
+def embedded(size: int) -> pa.Table:
+    """Captions beside embeddings, of which one is missing, as pyarrow writes them and cannot read them again."""
+    embeddings = pa.array([[0.5] * size, None], pa.list_(pa.float32(), size))
+    return pa.Table.from_pylist([{key: row[key] for key in ("video", "prompt")} for row in ROWS]).append_column(
+        "embedding", embeddings
+    )
+
+
+def test_captions_beside_embeddings_of_which_one_is_missing_are_read(tmp_path: Path) -> None:
+    described = describe(tmp_path, {**IN_VIDEOS, "t.parquet": embedded(4)})
+    assert {item.caption for item in described.listing.items} == {"a cat", "a dog"}
+    assert not refusals(described)
+
+
+def test_a_column_that_may_be_a_span_and_cannot_be_read_is_said_with_what_to_do(tmp_path: Path) -> None:
+    described = describe(tmp_path, {**IN_VIDEOS, "t.parquet": embedded(2)})
+    [said] = [line for line in described.lines() if "t.parquet" in line]
+    assert "t.parquet: pyarrow reads no column of fixed-size lists in which one is empty" in said
+    assert "store_schema=False" in said

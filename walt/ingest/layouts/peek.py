@@ -17,7 +17,7 @@ from walt.ingest.tables.cells import BadValue, Record, short, spelled
 from walt.ingest.tables.csv_table import csv_columns, csv_records
 from walt.ingest.tables.fields import EVERY, KEY, VALUE, getter
 from walt.ingest.tables.json_table import json_lines, json_records
-from walt.ingest.tables.parquet_table import parquet_records, parquet_schema
+from walt.ingest.tables.parquet_table import is_vector, parquet_records, parquet_schema
 from walt.ingest.tables.text_table import CAPTION, COLUMNS, holds_json, text_records
 
 _RECORDS = 64
@@ -62,7 +62,7 @@ def peek(folder: Folder, table: str) -> Peek:
             if lower.endswith(".parquet"):
                 schema = parquet_schema(where, stream)
                 stream.seek(0)
-                plain = [name for name in schema.names if not _is_bytes(str(schema.field(name).type))]
+                plain = [one.name for one in schema if not (_is_bytes(str(one.type)) or is_vector(one.type))]
                 found = parquet_records(where, stream, {}, dict.fromkeys(plain, "any"))
                 records, _ = _first(found)
                 types = {name: str(schema.field(name).type) for name in schema.names}
@@ -82,7 +82,7 @@ def peek(folder: Folder, table: str) -> Peek:
             inside = [name for name in columns_of(records) if name not in names]
             return Peek(table, (*names, *inside), records, problem=problem)
     except (ConfigurationError, OSError, ValueError) as error:
-        return Peek(table, problem=str(error).splitlines()[0])
+        return Peek(table, problem=str(error).splitlines()[0].removeprefix(f"{table}: "))
 
 
 def records(folder: Folder, seen: Peek) -> Iterator[Record]:

@@ -27,7 +27,7 @@ from walt.ingest.sources.named_splits import split_by_globs
 from walt.ingest.sources.parquet_cells import open_table
 from walt.ingest.tables.cells import BadValue, convert
 from walt.ingest.tables.fields import getter, root
-from walt.ingest.tables.parquet_table import is_text
+from walt.ingest.tables.parquet_table import is_text, why_unreadable
 
 _BATCH = 4096
 _LANCE = "is Lance, which is not read: export it to Parquet (`lance.dataset(PATH).to_batches()` into a ParquetWriter)"
@@ -88,7 +88,7 @@ class _Table:
                         yield self._entry(cells, columns, (group, row, number), row in empty)
                         number += 1
         except (pa.ArrowException, OSError) as error:
-            raise ConfigurationError(f"{self._where}: not valid Parquet: {str(error).splitlines()[0]}") from None
+            raise ConfigurationError(f"{self._where}: {why_unreadable(error)}") from None
 
     def _rows(self, file: pq.ParquetFile, group: int, columns: _Columns) -> Iterator[dict[str, object]]:
         """The values of a group's rows, by column, the bytes left out."""

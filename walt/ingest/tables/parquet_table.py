@@ -47,7 +47,7 @@ def parquet_records(where: str, stream: IO[bytes], columns: Columns, optional: C
             for values in zip(*found, strict=True):
                 yield next(numbers), dict(zip(sorted(roots), values, strict=True))
     except (pa.ArrowException, OSError) as error:
-        raise ConfigurationError(f"{where}: not valid Parquet: {str(error).splitlines()[0]}") from None
+        raise ConfigurationError(f"{where}: {why_unreadable(error)}") from None
 
 
 def parquet_schema(where: str, stream: IO[bytes]) -> pa.Schema:
@@ -55,7 +55,13 @@ def parquet_schema(where: str, stream: IO[bytes]) -> pa.Schema:
     try:
         return pq.ParquetFile(stream).schema_arrow
     except (pa.ArrowException, OSError) as error:
-        raise ConfigurationError(f"{where}: not valid Parquet: {str(error).splitlines()[0]}") from None
+        raise ConfigurationError(f"{where}: {why_unreadable(error)}") from None
+
+
+def is_vector(found: pa.DataType) -> bool:
+    """Whether a column holds embeddings or the like: more than two numbers, always as many. One that is empty makes
+    the whole column unreadable (pyarrow 25), so that it is not looked at where it is not needed."""
+    return bool(pa.types.is_fixed_size_list(found)) and found.list_size > 2 and not is_text(found.value_type)
 
 
 def is_text(found: pa.DataType) -> bool:
@@ -67,6 +73,17 @@ def is_text(found: pa.DataType) -> bool:
 def decimals(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Numbers of 32 bits as the decimals that they stand for: 0.9, not 0.8999999762, which a bound of 0.9 refuses."""
     return column.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(column.type) else column
+
+
+def why_unreadable(error: Exception) -> str:
+    """What keeps pyarrow from reading a file, in a line."""
+    said = str(error).splitlines()[0]
+    if said.startswith("Expected all lists to be of size"):
+        return (
+            "pyarrow reads no column of fixed-size lists in which one is empty; write it as lists of any length, as "
+            "pyarrow does with store_schema=False"
+        )
+    return f"not valid Parquet: {said}"
 
 
 def _is_list(found: pa.DataType) -> bool:
