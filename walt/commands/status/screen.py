@@ -49,7 +49,7 @@ _KINDS = {
 _FREED_BY = {
     "cut clips": "walt gc --caches",
     "checkpoints and other work": "walt gc --checkpoints",
-    "DVC's cache": "walt gc",
+    "DVC's cache": "walt gc, as far as nothing refers to it",
     "MLflow's files": "walt gc, after deleting runs in its page",
     "Prefect's database": "prefect server database reset, which forgets all flow runs",
 }
