@@ -107,7 +107,8 @@ def test_what_was_added_is_shown_beside_what_frees_it(root: Path) -> None:
     (cache / "a").write_bytes(bytes(492 * 1024))
     shown = screen(root, NOBODY)
     assert "disk, and what was added since 2020-01-09:" in shown, "the newest that is a week old"
-    assert any(line.endswith("492 KiB  DVC's cache, +488 KiB (freed by: walt gc, as far as nothing refers to it)") for line in shown), shown
+    freed = "(freed by: walt gc, as far as nothing refers to it)"
+    assert any(line.endswith(f"492 KiB  DVC's cache, +488 KiB {freed}") for line in shown), shown
     assert any(line.endswith("0 B  models, -4 KiB") for line in shown), shown
     oldest, _ = json.loads((root / FILE).read_text())
     assert oldest["day"] == "2020-01-09", "older ones went, and there is one a day"
