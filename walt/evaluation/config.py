@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from walt.core.config import Section
 
 NetworkName = Literal["random_network", "motion", "i3d", "c3d", "inception", "videomae", "clip"]
-"""Networks that see clips, and what else turns them into features: ``walt.evaluation.extractors``."""
+"""Networks that see clips, and what else turns them into features: ``walt.evaluation.named_networks``."""
 WITHOUT_FILES: tuple[NetworkName, ...] = ("random_network", "motion")
 """Those that need no file."""
 
