@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 from tests.support.media import Frames, counter, shared_data, write_video
 from tests.support.pretrained import FakeI3D
 from tests.support.tiny_models import AUTOENCODER
+from tests.support.tracking import CONFIG
 from walt.autoencoder.io import load_autoencoder, save_autoencoder
 from walt.autoencoder.model import CausalAutoencoder
 from walt.autoencoder.statistics import LatentStatistics
@@ -34,6 +36,8 @@ from walt.media.mp4 import decode_clip
 from walt.media.playable import read_metadata
 from walt.media.video import probe, read_clips
 from walt.nn.pretrained import weights_digest
+from walt.project.recipes import recipe_text
+from walt.tracking import server
 
 
 @pytest.fixture
@@ -71,6 +75,29 @@ def whole_clip(autoencoder: Path, frames: Frames) -> tuple[Frames, float, float]
 
 
 # ------------------------------------------------------------------------------------------------ what comes out
+
+
+@pytest.mark.slow
+def test_an_autoencoder_of_the_registry(
+    autoencoder: Path, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "params.yaml").write_text(recipe_text("tiny"))
+    shutil.copy(empty_database, project / "mlflow.db")
+    server.register(server.connect(CONFIG, project), None, autoencoder, "autoencoder")
+    path = write_video(tmp_path / "a.mkv", scene(5), fps=24, codec="ffv1", pixel_format="bgr0")
+    monkeypatch.chdir(project)
+    digests = set()
+    for named in (str(autoencoder), "autoencoder/1", "models:/walt-autoencoder/1"):
+        result = CliRunner().invoke(app, ["reconstruct", str(path), "--autoencoder", named, "--out", "out"])
+        assert result.exit_code == 0, result.output
+        digests.add(sha256_file(project / "out/a.mp4"))
+    assert len(digests) == 1
+    for wrong in ("autoencoder/7", "nowhere"):
+        result = CliRunner().invoke(app, ["reconstruct", str(path), "--autoencoder", wrong, "--out", "out"])
+        assert isinstance(result.exception, ConfigurationError)
+        assert wrong.split("/")[0] in str(result.exception)
 
 
 @pytest.mark.slow

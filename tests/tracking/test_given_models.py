@@ -10,7 +10,7 @@ import pytest
 from tests.support.tracking import CONFIG, DOWN
 from walt.core.errors import ConfigurationError, CorruptArtifactError, StorageError
 from walt.tracking import given_models, server
-from walt.tracking.given_models import forget, given_model
+from walt.tracking.given_models import forget, given_model, present_version
 
 Model = Callable[[str, bytes], Path]
 CHAMPION = "models:/walt-base@champion"
@@ -62,6 +62,17 @@ def test_the_alias_may_move_while_a_run_is_under_way(root: Path, model: Model) -
     forget(keep)
     assert not list(keep.iterdir())
     assert weights(given_model(CONFIG, root, CHAMPION, keep)) == b"3"
+
+
+@pytest.mark.slow
+def test_what_an_alias_names_now_is_fetched_beside_what_it_named_before(root: Path, model: Model) -> None:
+    for weights_of_version in (b"1", b"2"):
+        publish(root, model("base", weights_of_version))
+        folder = present_version(CONFIG, root, "walt-base@champion", root / "work")
+        assert (folder / "model.safetensors").read_bytes() == weights_of_version
+    earlier = present_version(CONFIG, root, "base/1", root / "work")
+    assert earlier != folder
+    assert (earlier / "model.safetensors").read_bytes() == b"1"
 
 
 def test_a_damaged_copy_is_fetched_again(root: Path, model: Model) -> None:

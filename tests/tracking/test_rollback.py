@@ -18,7 +18,7 @@ from walt.core.storage import read_json
 from walt.project.recipes import recipe_text
 from walt.tracking import provenance, server
 from walt.tracking.given_release import given_release
-from walt.tracking.release_record import deciding_version, fetch_release
+from walt.tracking.release_record import fetch_release
 from walt.tracking.rollback import roll_back
 from walt.tracking.unneeded import fetch_locks
 
@@ -230,7 +230,6 @@ def test_what_a_release_was_made_of_is_fetched_without_passwords(root: Path, mod
     (root / "params.yaml").write_text("seed: 4\n")
     promoted(root, {"base": model("base", b"2")}, 60)
     connection = server.connect(CONFIG, root)
-    assert deciding_version(connection, "champion", None) == ("walt-base", "2")
     first, present = tmp_path / "first", tmp_path / "present"
     fetch_release(connection, "walt-base", "1", first)
     assert (first / "params.yaml").read_text() == settings.format("***")
@@ -243,8 +242,6 @@ def test_what_a_release_was_made_of_is_fetched_without_passwords(root: Path, mod
     assert not second.uncommitted, "there is no repository"
     assert (present / "params.yaml").read_text() == "seed: 4\n"
     assert read_json(present / "release.json")["models"] == {"base": "2"}
-    with pytest.raises(ConfigurationError, match="walt-base has no version 7"):
-        deciding_version(connection, "champion", "7")
 
 
 def test_what_the_commit_does_not_hold_is_named_except_what_is_kept(
@@ -293,6 +290,16 @@ def test_both_commands_say_what_they_did(
     promoted(root, {"base": model("base", b"2")}, 60)
     release.command(Path("one"), None, "1")
     assert "walt-base version 1: params.yaml, release.json are in one" in capsys.readouterr().out
+    addresses = {"base/1": 1, "walt-base@champion": 2, "models:/walt-base/1": 1, "champion": 2, None: 2}
+    for place, (address, version) in enumerate(addresses.items()):
+        release.command(Path(f"other-{place}"), None, address)
+        assert f"walt-base version {version}: params.yaml" in capsys.readouterr().out, address
+    for wrong, said in {
+        "7": "models:/walt-base/7: the registry has no such model version; of walt-base it has 1",
+        "sr-2x/1": "models:/walt-sr-2x/1: a release is named by its base model: walt-base@ALIAS or walt-base/VERSION",
+    }.items():
+        with pytest.raises(ConfigurationError, match=said):
+            release.command(Path("wrong"), None, wrong)
     with pytest.raises(ConfigurationError, match="one: it is there already"):
         release.command(Path("one"))
     with pytest.raises(ConfigurationError, match="say --out FOLDER for the files, or --working-copy FOLDER"):

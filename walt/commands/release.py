@@ -25,7 +25,8 @@ def command(
         Path | None, typer.Option(help="A folder for the whole project as it was, not there yet: code, settings, data.")
     ] = None,
     version: Annotated[
-        str | None, typer.Option(help="Version of the base model; by default the one that has the alias.")
+        str | None,
+        typer.Option(help="Of the base model: 3, base/3, walt-base@ALIAS; by default the one with promotion.alias."),
     ] = None,
 ) -> None:
     """Fetch what a promoted release was made of: settings, dvc.lock, the table of its clips. Or make its project again.
@@ -34,8 +35,10 @@ def command(
     from the cache of this project, or from the remote.
     """
     from walt.tracking import server  # imports MLflow, which --help does not need
+    from walt.tracking.addresses import release_address
+    from walt.tracking.given_release import base_version
     from walt.tracking.models import aliased_release
-    from walt.tracking.release_record import deciding_version, fetch_release
+    from walt.tracking.release_record import fetch_release
 
     root = Path.cwd()
     params = load_params(root)
@@ -46,7 +49,9 @@ def command(
             raise ConfigurationError(f"{folder}: it is there already")
     with server.errors():
         connection = server.connect(params.tracking, root)
-        name, number = deciding_version(connection, params.promotion.alias, version)
+        address = release_address(version or params.promotion.alias, connection.model_prefix)
+        name, base = base_version(connection, address)
+        number = str(base.version)
         aliased = aliased_release(connection, params.promotion.alias)
         models = aliased if number == next(iter(aliased.values()), None) else None  # else the newest with this base
     with scratch_folder() as scratch:

@@ -62,6 +62,7 @@ def is_registered(given: str) -> bool:
     return given.startswith(SCHEME)
 
 
-def not_found(given: str, prefix: str) -> str:
-    """What is said of what a person gave to a command, if it is neither a folder nor names a version."""
-    return f"{given}: no such folder, and no version of a model such as {prefix}-base@champion or {prefix}-base/3"
+def not_found(given: str, prefix: str, model: str = "base") -> str:
+    """What is said of what a person gave to a command, if it is neither a folder nor names a version of ``model``."""
+    name = f"{prefix}-{model}"
+    return f"{given}: no such folder, and no version of a model such as {name}@champion or {name}/3"

@@ -12,7 +12,7 @@ from walt.core.log import info
 from walt.core.paths import located
 from walt.core.storage import atomic_directory, read_json, write_json
 from walt.tracking import server
-from walt.tracking.addresses import is_registered, parse_address
+from walt.tracking.addresses import SCHEME, is_registered, parse_address
 from walt.tracking.config import TrackingConfig
 from walt.tracking.downloads import download_into
 
@@ -65,6 +65,18 @@ def given_model(config: TrackingConfig, root: Path, address: str, keep: Path) ->
     write_json(keep / _NOTE, {"address": address, "version": str(version.version), "digest": digest})
     info(f"{address} is version {version.version}")
     return GivenModel(folder, {"address": address, "version": str(version.version)})
+
+
+def present_version(config: TrackingConfig, root: Path, address: str, keep: Path) -> Path:
+    """The folder of the version that ``address`` names now, fetched into a folder of its own in ``keep``.
+
+    Raises:
+        ConfigurationError, CorruptArtifactError, StorageError: as ``given_model``.
+    """
+    with server.errors():
+        version = version_at(server.connect(config, root), address)
+    name, number = version.name, version.version
+    return given_model(config, root, f"{SCHEME}{name}/{number}", keep / f"{name}-{number}").folder
 
 
 def forget(keep: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from walt.core.errors import ConfigurationError
 from walt.core.log import warning
 from walt.tracking import server
-from walt.tracking.addresses import parse_address
+from walt.tracking.addresses import SCHEME, parse_address
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model, version_at
 from walt.tracking.measured import MEASURED_TAG
@@ -61,10 +62,25 @@ def list_releases(config: TrackingConfig, root: Path) -> list[ListedRelease]:
         ListedRelease(
             str(version.version),
             tuple(sorted(alias for alias, number in aliases.items() if str(number) == str(version.version))),
-            f"models:/{name}/{version.version}",
+            f"{SCHEME}{name}/{version.version}",
         )
         for version in sorted(versions, key=lambda version: int(version.version), reverse=True)
     ]
+
+
+def base_version(connection: server.Connection, address: str) -> tuple[str, Any]:
+    """The base model by which a release is named: its name in the registry, and MLflow's entry of the version.
+
+    Args:
+        address: ``walt-base@champion``, ``base/3`` or ``models:/walt-base/3``.
+
+    Raises:
+        ConfigurationError: it names another model or no version, or there is none.
+    """
+    name, given = f"{connection.model_prefix}-{_BASE}", parse_address(address, connection.model_prefix)
+    if given is None or given.name != name or not given.is_of_a_version:
+        raise ConfigurationError(f"{address}: a release is named by its base model: {name}@ALIAS or {name}/VERSION")
+    return name, version_at(connection, address)
 
 
 def given_release(config: TrackingConfig, root: Path, address: str, keep: Path) -> GivenRelease:
@@ -82,10 +98,7 @@ def given_release(config: TrackingConfig, root: Path, address: str, keep: Path) 
     """
     with server.errors():
         connection = server.connect(config, root)
-        name, given = f"{connection.model_prefix}-{_BASE}", parse_address(address, connection.model_prefix)
-        if given is None or given.name != name or not given.is_of_a_version:
-            raise ConfigurationError(f"{address}: a release is named by its base model: {name}@ALIAS or {name}/VERSION")
-        base = version_at(connection, address)
+        name, base = base_version(connection, address)
         version = str(base.version)
         measured = measured_models(base.tags.get(MEASURED_TAG))
         if not measured:
@@ -104,7 +117,7 @@ def given_release(config: TrackingConfig, root: Path, address: str, keep: Path) 
         if why := taken_down(connection, {member: found for member, (_, found) in addresses.items()}):
             warning(why)
     folders = {
-        member: given_model(config, root, f"models:/{full_name}/{found}", keep / f"{full_name}-{found}").folder
+        member: given_model(config, root, f"{SCHEME}{full_name}/{found}", keep / f"{full_name}-{found}").folder
         for member, (full_name, found) in addresses.items()
     }
-    return GivenRelease(f"models:/{name}/{version}", folders)
+    return GivenRelease(f"{SCHEME}{name}/{version}", folders)

@@ -26,7 +26,7 @@ from walt.core.storage import atomic_directory, write_bytes, write_json
 from walt.tracking import provenance, server
 from walt.tracking.downloads import download_into
 from walt.tracking.lineage import TAKEDOWN_TAG
-from walt.tracking.releases import MODEL_ARTIFACTS, tag_of
+from walt.tracking.releases import tag_of
 from walt.tracking.server import Connection
 
 RELEASE_TAG = "walt.release"
@@ -161,23 +161,6 @@ def fetch_release(
     with atomic_directory(target) as folder:
         download_into(folder, connection.uri, run_id=release.run, artifact_path=release.folder)
     return release
-
-
-def deciding_version(connection: Connection, alias: str, version: str | None) -> tuple[str, str]:
-    """Name and version of the deciding model: of the release with the alias, or the version that is named.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    name = f"{connection.model_prefix}-{next(iter(MODEL_ARTIFACTS))}"
-    try:
-        with server.errors():
-            if version is not None:
-                return name, str(connection.client.get_model_version(name, version).version)
-            return name, str(connection.client.get_model_version_by_alias(name, alias).version)
-    except server.RefusedError as error:
-        what = f"version {version}" if version is not None else f"version with the alias {alias}"
-        raise ConfigurationError(f"{name} has no {what}: {error}") from error
 
 
 def note_rolled_back(

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from walt.core.errors import ConfigurationError
-from walt.core.paths import Paths
+from walt.core.paths import Paths, located
 from walt.project.not_made_yet import not_made_yet
+from walt.project.runner import load_params
+from walt.tracking.addresses import is_registered, not_found, parse_address
 
 
 class Precision(StrEnum):
@@ -22,7 +24,10 @@ class Precision(StrEnum):
 
 def command(
     files: Annotated[list[Path], typer.Argument(help="Videos of any length, and images.")],
-    autoencoder: Annotated[Path | None, typer.Option(help="Its folder; by default models/autoencoder.")] = None,
+    autoencoder: Annotated[
+        str | None,
+        typer.Option(help="Its folder, or walt-autoencoder@ALIAS or autoencoder/3; by default models/autoencoder."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the videos.")] = Path("results/reconstructions"),
     fps: Annotated[float | None, typer.Option(help="Frames per second; by default the file's own.")] = None,
     size: Annotated[
@@ -45,10 +50,25 @@ def command(
     from walt.commands.reconstruct.files import Request, parse_size, run
     from walt.evaluation.reconstruction import MEGAPIXELS_AT_ONCE
 
-    advice = not_made_yet(("autoencoder",), Paths(Path.cwd())) if autoencoder is None else None
-    if advice is not None:
-        raise ConfigurationError(f"there is no autoencoder here yet: {advice}; --autoencoder takes another one")
-    folder = Paths(Path.cwd()).autoencoder if autoencoder is None else autoencoder
+    folder = _autoencoder(Path.cwd(), autoencoder)
     wanted = None if size is None else parse_size(size)
     megapixels = MEGAPIXELS_AT_ONCE if megapixels_at_once is None else megapixels_at_once
     run(Request(files, folder, out, fps, wanted, seconds, perceptual, i3d, i3d_sha256, precision.value, megapixels))
+
+
+def _autoencoder(root: Path, given: str | None) -> Path:
+    """The folder of the autoencoder that is named; a version of the registry is fetched into ``work/models``."""
+    if given is None:
+        if advice := not_made_yet(("autoencoder",), Paths(root)):
+            raise ConfigurationError(f"there is no autoencoder here yet: {advice}; --autoencoder takes another one")
+        return Paths(root).autoencoder
+    folder = located(root, given)
+    if folder.is_dir() and not is_registered(given):
+        return folder
+    tracking = load_params(root).tracking
+    address = parse_address(given, tracking.model_prefix)
+    if address is None or not address.is_of_a_version:
+        raise ConfigurationError(not_found(given, tracking.model_prefix, "autoencoder"))
+    from walt.tracking.given_models import present_version  # MLflow takes seconds to import
+
+    return present_version(tracking, root, str(address), Paths(root).work("models"))
