@@ -21,19 +21,7 @@ def register_imported(
     Raises:
         StorageError: MLflow cannot be reached.
     """
-    versions = {}
+    tags = {IMPORTED_TAG: json.dumps(dict(origin), sort_keys=True)}
     with server.errors():
         connection = server.connect(config, root)
-        for name, folder in folders.items():
-            full_name = f"{connection.model_prefix}-{name}"
-            known = _known(connection, full_name, folder)
-            versions[name] = known or server.register(connection, None, folder, name)
-            if known is None:
-                text = json.dumps(dict(origin), sort_keys=True)
-                connection.client.set_model_version_tag(full_name, versions[name], IMPORTED_TAG, text)
-    return versions
-
-
-def _known(connection: server.Connection, full_name: str, folder: Path) -> str | None:
-    registered = connection.client.search_registered_models(f"name = '{full_name}'")
-    return server.find_version(connection, full_name, server.folder_digest(folder)) if registered else None
+        return {name: server.register(connection, None, folder, name, tags) for name, folder in folders.items()}

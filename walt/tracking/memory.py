@@ -1,7 +1,7 @@
 """Which MLflow run a stage was writing to, kept until it finishes: a stage that continues after a kill is one run.
 
-So is one whose figures MLflow could not take from the start: then the name of its first spool is kept, by which the run
-is found that is made of it.
+So is one whose figures MLflow could not take from the start, and one that was killed before it was told the run's id:
+the name of its first start is kept, which is a tag of the run.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class RunMemory:
         kept = read_json(self._file) if self._file.is_file() else {}
         self.earlier: str | None = kept.get("run_id")
         """MLflow's name of the run that did not finish; None where it has none yet."""
-        self.spool: str | None = kept.get("spool")
-        """Name of the spool that such a run is, or will be, made of."""
+        self.origin: str | None = kept.get("origin")
+        """Name of the start that such a run is, or will be, made of."""
         self.continues = kept.get("identity") == self._identity
         """Whether that run was of this work; if not, its curves do not belong to this run."""
 
-    def keep(self, run_id: str | None, spool: str | None = None) -> None:
-        """Record this as the run of the stage: its name, or the spool that it will be made of. Raises StorageError."""
-        write_json(self._file, {"run_id": run_id, "spool": spool, "identity": self._identity})
+    def keep(self, run_id: str | None, origin: str | None = None) -> None:
+        """Record this as the run of the stage: MLflow's id, or the start that it is made of. Raises StorageError."""
+        write_json(self._file, {"run_id": run_id, "origin": origin, "identity": self._identity})
 
     def forget(self) -> None:
         """The run finished: the next one does not continue it."""

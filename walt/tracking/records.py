@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from walt.tracking import server
+from walt.tracking import server, stored_runs
 from walt.tracking.curves import log_values
 from walt.tracking.release_runs import write_release
 from walt.tracking.spool import Record
@@ -21,7 +21,7 @@ def write_record(connection: server.Connection, run_id: str, record: Record) -> 
             log = client.log_artifacts if Path(record["path"]).is_dir() else client.log_artifact
             log(run_id, record["path"], record["folder"] or None)
         case "picture":
-            server.log_picture(
+            stored_runs.log_picture(
                 client, run_id, Path(record["path"]), record["name"], record["step"], record["timestamp"]
             )
         case "release":

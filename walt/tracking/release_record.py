@@ -23,7 +23,7 @@ from walt.core.paths import Paths
 from walt.core.scratch import scratch_folder
 from walt.core.secrets import without_secrets
 from walt.core.storage import atomic_directory, write_bytes, write_json
-from walt.tracking import provenance, server
+from walt.tracking import provenance, stored_runs
 from walt.tracking.downloads import download_into
 from walt.tracking.lineage import TAKEDOWN_TAG
 from walt.tracking.releases import tag_of
@@ -204,10 +204,10 @@ def taken_down(connection: Connection, versions: Mapping[str, str]) -> str | Non
 def _run_of(connection: Connection, name: str, version: str) -> str:
     """The run that made a version; a new one where there is none any more."""
     run = connection.client.get_model_version(name, version).run_id
-    if run and server.is_there(connection, run):
+    if run and stored_runs.is_there(connection, run):
         return str(run)
     at = int(time.time() * 1000)  # shown by MLflow
     record = {"name": "release", "params": {}, "inputs": {}, "timestamp": at, "tags": {"stage": "release"}}
-    run = server.create_run(connection, {"kind": "run", **record}, f"release of {name} version {version}")
+    run = stored_runs.create_run(connection, {"kind": "run", **record}, f"release of {name} version {version}")
     connection.client.set_terminated(run, "FINISHED", end_time=at)
     return run

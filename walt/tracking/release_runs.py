@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from walt.core.digests import sha256_json
-from walt.tracking import server
+from walt.tracking import server, stored_runs
 from walt.tracking.curves import log_new_values
 from walt.tracking.releases import METRIC_TAG
 from walt.tracking.spool import Record
@@ -94,12 +94,13 @@ def write_release(connection: server.Connection, run_id: str, record: Record) ->
     versions = _versions(connection, models)
     trainings = {name: client.get_run(version.run_id) for name, version in versions.items() if version.run_id}
     parent = _find_or_make(connection, identity, record, versions)
+    stored_runs.log_inputs(client, parent, record["inputs"], "evaluation")
     settings = dict(record["settings"])
     for name, training in trainings.items():
         settings |= {f"{name}.{key}": value for key, value in training.data.params.items()}
     numbers = {f"{connection.model_prefix}-{name}": version.version for name, version in versions.items()}
     for target in (parent, run_id):
-        server.log_missing_params(connection, target, {**settings, "models": numbers})
+        stored_runs.log_missing_params(connection, target, {**settings, "models": numbers})
         for name, number in numbers.items():
             client.set_tag(target, f"version.{name}", number)
         client.set_tag(target, RELEASE_TAG, identity)
@@ -203,9 +204,7 @@ def _find_or_make(connection: server.Connection, identity: str, record: Record, 
     run = client.create_run(
         connection.experiment_id, start_time=record["timestamp"], tags=tags, run_name=f"release{number}"
     )
-    run_id = str(run.info.run_id)
-    server.log_inputs(client, run_id, record["inputs"], "evaluation")
-    return run_id
+    return str(run.info.run_id)
 
 
 def _reached(training: MlflowRun) -> dict[str, float]:
@@ -220,10 +219,12 @@ def _reached(training: MlflowRun) -> dict[str, float]:
 def _log_samples(connection: server.Connection, parent: str, record: Record) -> None:
     """The videos and pictures as files in no folder, since MLflow's compare view shows no others (3.17)."""
     client, folder = connection.client, Path(record["path"])
-    if not any(not file.is_dir for file in client.list_artifacts(parent)):
-        client.log_artifacts(parent, str(folder))
+    known = {(file.path, file.file_size) for file in client.list_artifacts(parent)}
+    for file in sorted(folder.iterdir()):
+        if (file.name, file.stat().st_size) not in known:  # or half of it is there
+            client.log_artifact(parent, str(file))
     for picture in sorted(folder.glob("*.png")):
-        server.log_picture(client, parent, picture, f"samples/{picture.stem}", 0, record["timestamp"])
+        stored_runs.log_picture(client, parent, picture, f"samples/{picture.stem}", 0, record["timestamp"])
 
 
 def _note(connection: server.Connection, versions: Mapping[str, Any], record: Record) -> str:

@@ -9,6 +9,7 @@ run) is set aside for a person. A stage that continues after it was stopped cont
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ from walt.core import log
 from walt.core.errors import ConfigurationError, TerminatedError
 from walt.core.ranks import ranks
 from walt.core.secrets import all_without_secrets
-from walt.tracking import experiments, provenance, server, trained_on
+from walt.tracking import experiments, provenance, server, stored_runs, trained_on
 from walt.tracking.config import TrackingConfig
 from walt.tracking.curves import Curves
 from walt.tracking.memory import RunMemory
@@ -46,6 +47,7 @@ class Run:
         self._run_id: str | None = None
         self._curves: Curves | None = None
         self._spool: Spool | None = None
+        self._origin = uuid.uuid4().hex
         self._memory = RunMemory(root, description, description["tags"].get(COURSE_TAG))
         try:
             with server.errors():
@@ -134,13 +136,14 @@ class Run:
 
     def _open(self, connection: server.Connection) -> str:
         """Continue the run that was cut off, if this is the same work; else close it and open another."""
-        earlier = self._memory.earlier or server.run_of_spool(connection, self._memory.spool)
+        earlier = self._memory.earlier or stored_runs.run_of(connection, self._memory.origin)
         if earlier is not None:
-            if self._memory.continues and server.reopen_run(connection, earlier, self._description["tags"]):
+            if self._memory.continues and stored_runs.reopen_run(connection, earlier, self._description):
                 self._curves = Curves(connection.client, earlier)
                 return earlier
-            server.close_run(connection, earlier, _now())
-        return server.create_run(connection, self._description)
+            stored_runs.close_run(connection, earlier, _now())
+        self._memory.keep(None, self._origin)  # by which it is found, if this process is killed before it has its id
+        return stored_runs.create_run(connection, self._description, self._origin)
 
     def _write(self, record: Record) -> str | None:
         if self._spool is None:
@@ -157,15 +160,15 @@ class Run:
         return None
 
     def _go_offline(self, error: Exception, opening: bool = False) -> None:
-        """Keep everything from here on in a spool: of the run that is continued, or of one that is made of it."""
+        """Keep everything from here on in a spool: of the run that is continued, or of one that this start begins."""
         self._spool = Spool.create(self._root)
         begins = {**self._description, "run_id": self._run_id}
         if opening:
             if self._memory.continues:
-                begins |= {"run_id": self._memory.earlier, "spool": self._memory.spool or self._spool.name}
+                begins |= {"run_id": self._memory.earlier, "origin": self._memory.origin or self._origin}
             else:
-                begins |= {"closes": self._memory.earlier, "spool": self._spool.name}
-            self._memory.keep(begins["run_id"], begins["spool"])
+                begins |= {"closes": self._memory.earlier, "origin": self._origin}
+            self._memory.keep(begins["run_id"], begins["origin"])
         self._spool.append(begins)
         trouble = "cannot be reached" if isinstance(error, server.UnreachableError) else "refuses this run's figures"
         log.warning(
@@ -295,9 +298,9 @@ def _deliver(connection: server.Connection, spool: Spool, records: list[Record])
     if not records:
         return  # killed before its first record
     begins = records[0]
-    run_id = begins["run_id"] or server.create_run(connection, begins, begins.get("spool") or spool.name)
+    run_id = begins["run_id"] or stored_runs.create_run(connection, begins, begins["origin"])
     if begins.get("closes"):
-        server.close_run(connection, begins["closes"], begins["timestamp"])
+        stored_runs.close_run(connection, begins["closes"], begins["timestamp"])
     if records[-1]["kind"] != "end":  # its process was killed
         records = [*records, {"kind": "end", "status": "KILLED", "timestamp": _now()}]
     try:

@@ -1,4 +1,4 @@
-"""The connection to MLflow: where it is, what its failures mean, and its runs, versions, inputs and pictures.
+"""The connection to MLflow: where it is, what its failures mean, and the model versions of its registry.
 
 MLflow is imported inside ``connect``: it takes seconds, and must see the environment's settings first.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,6 @@ from walt.core.storage import in_words
 from walt.tracking import own_database, schema
 from walt.tracking.config import TrackingConfig
 from walt.tracking.experiments import lasting_root
-from walt.tracking.spool import Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,8 +31,7 @@ DIGEST_TAG = "walt.digest"
 MODEL_TAG = "walt.model_id"
 """On a model version: MLflow's id of the logged model that holds the files."""
 
-_SPOOL_TAG = "walt.spool"
-_PARAMS_A_REQUEST, _PARAM_CHARACTERS = 100, 6000  # MLflow's limits
+_VERSIONS_TAG = "mlflow.modelVersions"
 _CALLER_ERRORS = (
     "INVALID_PARAMETER_VALUE",
     "BAD_REQUEST",
@@ -149,48 +146,6 @@ def errors() -> Iterator[None]:
         raise UnreachableError(_first_line(error)) from error
 
 
-def create_run(connection: Connection, record: Record, spool_name: str | None = None) -> str:
-    """Make the run that a ``run`` record describes, or find it where it was made from this spool before; its id."""
-    client = connection.client
-    tags = dict(record["tags"])
-    if spool_name is not None:
-        tags[_SPOOL_TAG] = spool_name
-        if found := run_of_spool(connection, spool_name):
-            return found
-    run = client.create_run(
-        connection.experiment_id, start_time=record["timestamp"], tags=tags, run_name=record["name"]
-    )  # fmt: skip
-    run_id = str(run.info.run_id)
-    _log_params(client, run_id, record["params"])
-    log_inputs(client, run_id, record["inputs"], "evaluation" if record["name"] == "evaluate" else "training")
-    return run_id
-
-
-def run_of_spool(connection: Connection, name: str | None) -> str | None:
-    """The run that was made from this spool; None where there is none."""
-    query = f"tags.`{_SPOOL_TAG}` = '{name}'"
-    found = connection.client.search_runs([connection.experiment_id], query, max_results=1) if name else []
-    return str(found[0].info.run_id) if found else None
-
-
-def reopen_run(connection: Connection, run_id: str, tags: dict[str, str]) -> bool:
-    """Reopen a run that was cut off, with the tags of this start; False where it was deleted since."""
-    if not is_there(connection, run_id):
-        return False
-    known = connection.client.get_run(run_id).data.tags
-    for name, value in tags.items():
-        if known.get(name) != value:
-            connection.client.set_tag(run_id, name, value)
-    connection.client.update_run(run_id, status="RUNNING")
-    return True
-
-
-def close_run(connection: Connection, run_id: str, timestamp: int) -> None:
-    """Mark a run whose process was killed, and that will not continue, as KILLED; one that ended is left alone."""
-    if is_there(connection, run_id) and connection.client.get_run(run_id).info.status == "RUNNING":
-        connection.client.set_terminated(run_id, "KILLED", end_time=timestamp)
-
-
 def folder_digest(folder: Path) -> str:
     """Hex SHA-256 over the names and bytes of a folder's files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -203,10 +158,15 @@ def find_version(connection: Connection, name: str, digest: str) -> str | None:
     return str(max(found, key=lambda version: int(version.version)).version) if found else None
 
 
-def register(connection: Connection, run_id: str | None, folder: Path, name: str) -> str:
+def register(
+    connection: Connection, run_id: str | None, folder: Path, name: str, tags: Mapping[str, str] | None = None
+) -> str:
     """Store a folder of safetensors and JSON as the next version of ``<prefix>-<name>``, once; the version's number.
 
     No pickled flavour: MLflow keeps the files as they are.
+
+    Args:
+        tags: of the version, where it is a new one.
     """
     from mlflow.exceptions import MlflowException
 
@@ -219,6 +179,7 @@ def register(connection: Connection, run_id: str | None, folder: Path, name: str
             raise
     version = find_version(connection, full_name, digest)
     if version is not None:
+        _link(client, full_name, client.get_model_version(full_name, version))
         return version
     model = client.create_logged_model(
         connection.experiment_id,
@@ -233,91 +194,22 @@ def register(connection: Connection, run_id: str | None, folder: Path, name: str
         full_name,
         source=model.artifact_location,
         run_id=run_id,
-        tags={DIGEST_TAG: digest, MODEL_TAG: model.model_id},
+        tags={**(tags or {}), DIGEST_TAG: digest, MODEL_TAG: model.model_id},
         # a server asks for the run or the model that holds the files; a database without a run would look for the model
         # in MLflow's global store instead of this client's
         model_id=model.model_id if run_id or connection.uri.startswith("http") else None,
         await_creation_for=0,  # it is there at once; only Databricks' registry takes time
     )
-    link = json.dumps([{"name": full_name, "version": registered.version}])
-    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
+    _link(client, full_name, registered)
     return str(registered.version)
 
 
-def is_there(connection: Connection, run_id: str) -> bool:
-    """Whether there is such a run, and nobody deleted it."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return str(connection.client.get_run(run_id).info.lifecycle_stage) == "active"
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return False
-
-
-def _log_params(client: MlflowClient, run_id: str, params: dict[str, Any]) -> None:
-    from mlflow.entities import Param
-
-    entries = [Param(key, str(value)[:_PARAM_CHARACTERS]) for key, value in _flat(params)]
-    for start in range(0, len(entries), _PARAMS_A_REQUEST):
-        client.log_batch(run_id, params=entries[start : start + _PARAMS_A_REQUEST])
-
-
-def log_missing_params(connection: Connection, run_id: str, params: dict[str, Any]) -> None:
-    """Add those parameters that a run does not have: MLflow lets none be changed."""
-    present = connection.client.get_run(run_id).data.params
-    _log_params(connection.client, run_id, {key: value for key, value in _flat(params) if key not in present})
-
-
-def log_inputs(client: MlflowClient, run_id: str, inputs: dict[str, str], context: str) -> None:
-    """Link the data that the run reads: MLflow's page shows each with its hash, and with what it was used for."""
-    from mlflow.data.dataset_source_registry import resolve_dataset_source
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.entities import DatasetInput, InputTag
-
-    datasets = []
-    for path, digest in inputs.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # two kinds of source take a local path; they are the same class
-            source = resolve_dataset_source(path)
-        # MLflow takes at most 36 characters of a digest; the run's tag has all of it
-        dataset = MetaDataset(source, name=path, digest=digest[:36])  # type: ignore[abstract]
-        datasets.append(
-            DatasetInput(
-                dataset._to_mlflow_entity(),
-                [InputTag("mlflow.data.context", context)],
-            )
-        )
-    if datasets:
-        client.log_inputs(run_id, datasets)
-
-
-def log_picture(client: MlflowClient, run_id: str, path: Path, name: str, step: int, timestamp: int) -> None:
-    """Add a PNG to the run's pictures of that name, which MLflow shows by step, and side by side for several runs;
-    nothing where there is one of that step.
-
-    Args:
-        name: of letters, digits, ``_-./`` and spaces.
-    """
-    from PIL import Image
-
-    begins = f"images/{name.replace('/', '~')}+step+{step}+"
-    if any(file.path.startswith(begins) for file in client.list_artifacts(run_id, "images")):
-        return
-    with Image.open(path) as picture:
-        client.log_image(run_id, picture, key=name, step=step, timestamp=timestamp, synchronous=True)
-
-
-def _flat(params: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested sections as dotted names: ``optimizer.learning_rate``."""
-    entries: list[tuple[str, Any]] = []
-    for key, value in params.items():
-        if isinstance(value, dict):
-            entries += _flat(value, f"{prefix}{key}.")
-        else:
-            entries.append((f"{prefix}{key}", value))
-    return entries
+def _link(client: MlflowClient, full_name: str, version: Any) -> None:
+    """Say on the logged model that holds a version's files which version that is; MLflow's page shows it."""
+    model_id = version.tags.get(MODEL_TAG)
+    if model_id is not None and _VERSIONS_TAG not in client.get_logged_model(model_id).tags:
+        link = json.dumps([{"name": full_name, "version": version.version}])
+        client.set_logged_model_tags(model_id, {_VERSIONS_TAG: link})
 
 
 def _first_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from walt.tracking import server
+from walt.tracking import server, stored_runs
 from walt.tracking.curves import log_new_values
 from walt.tracking.release_runs import NOTE_TAG, PARENT_TAG
 
@@ -49,7 +49,7 @@ class TableRuns:
             tags = {"stage": CELL_STAGE, CELL_TAG: identity, PARENT_TAG: self.run_id}
             run_id = self._made(name, tags, timestamp)
         if client.get_run(run_id).info.status != "FINISHED":  # new, or a kill came in between
-            server.log_missing_params(self._connection, run_id, dict(params))
+            stored_runs.log_missing_params(self._connection, run_id, dict(params))
             log_new_values(client, run_id, dict(values), timestamp)
             client.set_terminated(run_id, "FINISHED", end_time=timestamp)
         client.set_tag(run_id, PARENT_TAG, self.run_id)
