@@ -112,14 +112,20 @@ def test_versions_that_were_there_keep_their_origin(exported: Path, empty: Path)
     assert connection.client.get_model_version("walt-base", "1").tags[IMPORTED_TAG] == "first"
 
 
-def test_without_mlflow_the_models_come_all_the_same(
+@pytest.mark.slow
+def test_without_mlflow_the_models_come_all_the_same_and_are_registered_later(
     exported: Path, empty: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (empty / "params.yaml").read_text()
     assert "uri: sqlite:///mlflow.db" in text
     (empty / "params.yaml").write_text(text.replace("uri: sqlite:///mlflow.db", "uri: sqlite:////proc/none/mlflow.db"))
     assert import_model(empty, str(exported)).folders
-    assert "not registered with MLflow" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not registered with MLflow" in said and "the same command again registers them" in said
+    (empty / "params.yaml").write_text(text)
+    import_model(empty, str(exported))
+    version = server.connect(CONFIG, empty).client.get_model_version("walt-base", "1")
+    assert json.loads(version.tags[IMPORTED_TAG])["from"] == str(exported)
 
 
 @pytest.mark.slow

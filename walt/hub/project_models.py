@@ -98,7 +98,7 @@ def import_model(root: Path, source: str, *, replace: bool = False) -> Imported:
     try:
         versions = register_imported(params.tracking, root, imported.folders, origin)
     except StorageError as error:
-        warning(f"not registered with MLflow: {error}; `walt promote` registers them")
+        warning(f"not registered with MLflow: {error}; the same command again registers them, and where they are from")
         versions = {}
     for name, folder in imported.folders.items():
         version = f", version {versions[name]}" if name in versions else ""
