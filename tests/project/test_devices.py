@@ -11,6 +11,7 @@ from walt.core.config import parse_section
 from walt.core.errors import ConfigurationError
 from walt.project.devices import count_ranks, spreads
 from walt.project.params import Params
+from walt.project.recipes import load_recipe
 from walt.project.registry import STAGES, get_stage
 
 
@@ -23,13 +24,13 @@ def test_one_device_is_one_process() -> None:
     assert count_ranks(get_stage("train-base"), params(compute={"devices": "auto"})) == 1
 
 
-def test_a_training_is_several_processes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_that_spreads_is_several_processes_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = params(compute={"devices": "auto", "device": "auto", "cpu_processes": 2})
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
     counts = {stage.name: count_ranks(stage, wide) for stage in STAGES}
     assert {name for name, count in counts.items() if count == 2} == {
-        "train-autoencoder", "train-base", "train-sr-2x",
+        "train-autoencoder", "encode-text", "encode-video", "train-base", "train-sr-2x", "sample", "evaluate",
     }  # fmt: skip
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
     assert {count_ranks(stage, wide) for stage in STAGES} == {1}
@@ -53,15 +54,17 @@ def test_stages_that_use_accelerators_spread() -> None:
     wide = params(compute={"devices": 2})
     counts = {stage.name: count_ranks(stage, wide) for stage in STAGES}
     assert counts == {
-        "ingest": 1, "train-autoencoder": 2, "caption": 2, "encode-text": 2, "encode-video": 2, "train-base": 2,
+        "ingest": 1, "train-autoencoder": 2, "caption": 1, "encode-text": 2, "encode-video": 2, "train-base": 2,
         "finetune-aspect": 1, "train-sr-2x": 2, "train-sr-4x": 1, "sample": 2, "evaluate": 2, "report": 1,
     }  # fmt: skip
+    captioned = wide.model_copy(update={"caption": load_recipe("demo-uncaptioned").caption})
+    assert count_ranks(get_stage("caption"), captioned) == 2
 
 
 def test_several_machines_are_used_by_what_spreads() -> None:
     wide = params(compute={"nodes": 2})
     alone = {stage.name for stage in STAGES if not spreads(stage, wide)}
-    assert alone == {"ingest", "finetune-aspect", "train-sr-4x", "report"}, "these run here all the same"
+    assert alone == {"ingest", "caption", "finetune-aspect", "train-sr-4x", "report"}, "these run here all the same"
 
 
 @pytest.mark.parametrize(

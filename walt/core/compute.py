@@ -22,9 +22,9 @@ class ComputeConfig(Section):
     """How many devices of each machine the stages that train, encode, sample or evaluate use, each with a process of
     its own. ``auto``: all GPUs, or the processor once. On processors a number above 1 is of processes."""
     cpu_processes: PositiveInt
-    """Where ``devices`` is ``auto`` and there is no GPU: how many processes a training consists of, at most one for
-    each core; the autoencoder's of at most so many as divide the batches of all its forms. For small models two of one
-    thread each are faster than one of two threads."""
+    """Where ``devices`` is ``auto`` and there is no GPU: how many processes such a stage consists of, at most one for
+    each core; the autoencoder's training of at most so many as divide the batches of all its forms. For small models
+    two of one thread each are faster than one of two threads; each holds the models."""
     nodes: PositiveInt
     """How many machines these stages use. More than one are those of the Ray cluster that ``RAY_ADDRESS`` names, whose
     machines share the project's folder."""

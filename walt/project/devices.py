@@ -26,6 +26,8 @@ def count_ranks(stage: Stage, params: Params) -> int:
 
 def spreads(stage: Stage, params: Params) -> bool:
     """Whether the stage can use several devices: not where it has nothing to spread, or its model is left out."""
+    if stage.name == "caption":
+        return params.caption is not None
     return bool(stage.gpus) and (not is_training(stage) or bool(list(_batches(stage, params))))
 
 
@@ -99,16 +101,14 @@ def _devices(stage: Stage, params: Params) -> int:
         if (gpus or compute.device == "cuda") and compute.devices > gpus:
             raise ConfigurationError(f"compute.devices is {compute.devices}, but this machine has {gpus} GPUs")
         return compute.devices
-    if not gpus and is_training(stage):
-        return _processes(stage, params)
-    return max(gpus, 1)
+    return gpus or _processes(stage, params)
 
 
 def _processes(stage: Stage, params: Params) -> int:
-    """Of a training on this machine's processor. An autoencoder's are as many as all its forms' batches allow: forms of
-    few large clips are small batches."""
+    """On this machine's processor. The autoencoder's training has as many as all its forms' batches allow: forms of few
+    large clips are small batches."""
     most = min(params.compute.cpu_processes, cores())
-    if stage.transformer is not None:
+    if not is_training(stage) or stage.transformer is not None:
         return most
     units = [batch // parts for _, batch, parts in _batches(stage, params)]
     return max(count for count in range(1, most + 1) if all(unit % count == 0 for unit in units))
