@@ -15,6 +15,7 @@ from walt.tracking import server
 from walt.tracking.addresses import SCHEME, is_registered, parse_address
 from walt.tracking.config import TrackingConfig
 from walt.tracking.downloads import download_into
+from walt.tracking.paging import all_of
 
 _MOST_LISTED = 10
 _FETCHED, _NOTE = "fetched", "fetched.json"
@@ -112,7 +113,9 @@ def _no_such_version(connection: server.Connection, name: str) -> str:
     try:
         with server.errors():
             aliases = connection.client.get_registered_model(name).aliases
-            versions = sorted(int(one.version) for one in connection.client.search_model_versions(f"name = '{name}'"))
+            versions = sorted(
+                int(one.version) for one in all_of(connection.client.search_model_versions, f"name = '{name}'")
+            )
     except server.RefusedError:
         return f"the registry has no such model version, and no model {name}"
     named = {

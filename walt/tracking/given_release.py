@@ -14,6 +14,7 @@ from walt.tracking.addresses import SCHEME, parse_address
 from walt.tracking.config import TrackingConfig
 from walt.tracking.given_models import given_model, version_at
 from walt.tracking.measured import MEASURED_TAG
+from walt.tracking.paging import all_of
 from walt.tracking.release_record import taken_down
 from walt.tracking.releases import measured_models
 
@@ -50,12 +51,12 @@ def list_releases(config: TrackingConfig, root: Path) -> list[ListedRelease]:
     with server.errors():
         connection = server.connect(config, root)
         name = f"{connection.model_prefix}-{_BASE}"
-        if not connection.client.search_registered_models(f"name = '{name}'"):
+        if not connection.client.search_registered_models(f"name = '{name}'", max_results=1):
             return []
         aliases = connection.client.get_registered_model(name).aliases
         versions = [
             version
-            for version in connection.client.search_model_versions(f"name = '{name}'")
+            for version in all_of(connection.client.search_model_versions, f"name = '{name}'")
             if MEASURED_TAG in version.tags
         ]
     return [

@@ -18,6 +18,7 @@ from walt.core.suggestions import did_you_mean
 from walt.tracking import server
 from walt.tracking.addresses import parse_address
 from walt.tracking.config import TrackingConfig
+from walt.tracking.paging import all_of
 from walt.tracking.trained_on import SOURCES_FILE, SOURCES_FOLDER, SOURCES_TAG, USES_TAG
 
 _VERSION_TAG = "initial_weights"
@@ -78,30 +79,18 @@ class Registry:
 
     def _read(self) -> Iterator[Version]:
         client, prefix = self._connection.client, f"{self._connection.model_prefix}-"
-        token = None
-        while True:
-            page = client.search_registered_models(f"name LIKE '{prefix}%'", page_token=token)
-            for model in page:
-                aliases: dict[str, list[str]] = {}
-                for alias, version in client.get_registered_model(model.name).aliases.items():
-                    aliases.setdefault(str(version), []).append(alias)
-                yield from self._of_model(model.name, aliases)
-            token = page.token
-            if not token:
-                return
+        for model in all_of(client.search_registered_models, f"name LIKE '{prefix}%'"):
+            aliases: dict[str, list[str]] = {}
+            for alias, version in client.get_registered_model(model.name).aliases.items():
+                aliases.setdefault(str(version), []).append(alias)
+            yield from self._of_model(model.name, aliases)
 
     def _of_model(self, name: str, aliases: dict[str, list[str]]) -> Iterator[Version]:
-        token = None
-        while True:
-            page = self._connection.client.search_model_versions(f"name = '{name}'", page_token=token)
-            for found in page:
-                yield Version(
-                    name, str(found.version), str(found.tags.get(server.DIGEST_TAG)), found.run_id or None,
-                    str(found.source), tuple(sorted(aliases.get(str(found.version), []))), dict(found.tags),
-                )  # fmt: skip
-            token = page.token
-            if not token:
-                return
+        for found in all_of(self._connection.client.search_model_versions, f"name = '{name}'"):
+            yield Version(
+                name, str(found.version), str(found.tags.get(server.DIGEST_TAG)), found.run_id or None,
+                str(found.source), tuple(sorted(aliases.get(str(found.version), []))), dict(found.tags),
+            )  # fmt: skip
 
     def find(self, given: str, root: Path) -> Version:
         """A version by ``base@champion``, ``walt-base/3``, ``models:/walt-base/3``, ``base`` (the newest), or a folder.

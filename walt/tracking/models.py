@@ -160,7 +160,7 @@ def aliased_release(connection: server.Connection, alias: str) -> dict[str, str]
     found = {}
     for name in MODEL_ARTIFACTS:
         full_name = f"{connection.model_prefix}-{name}"
-        registered = connection.client.search_registered_models(f"name = '{full_name}'")
+        registered = connection.client.search_registered_models(f"name = '{full_name}'", max_results=1)
         version = _alias_of(connection, full_name, alias) if registered else None
         if version is not None:
             found[name] = version

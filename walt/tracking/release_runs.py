@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from walt.core.digests import sha256_json
 from walt.tracking import server, stored_runs
 from walt.tracking.curves import log_new_values
+from walt.tracking.paging import all_of
 from walt.tracking.releases import METRIC_TAG
 from walt.tracking.spool import Record
 
@@ -127,10 +128,8 @@ def write_release(connection: server.Connection, run_id: str, record: Record) ->
 
 def note_decision(connection: server.Connection, models: Mapping[str, str], sentence: str) -> None:
     """Write what was decided about a release on its runs, where MLflow has any."""
-    found = connection.client.search_runs(
-        [connection.experiment_id], f"tags.`{MODELS_TAG}` = '{models_digest(models)}'", max_results=100
-    )
-    for run in found:
+    query = f"tags.`{MODELS_TAG}` = '{models_digest(models)}'"
+    for run in all_of(connection.client.search_runs, [connection.experiment_id], query):
         connection.client.set_tag(run.info.run_id, DECISION_TAG, sentence)
 
 

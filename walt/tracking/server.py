@@ -21,6 +21,7 @@ from walt.core.storage import in_words
 from walt.tracking import own_database, schema
 from walt.tracking.config import TrackingConfig
 from walt.tracking.experiments import lasting_root
+from walt.tracking.paging import all_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -154,8 +155,9 @@ def folder_digest(folder: Path) -> str:
 
 def find_version(connection: Connection, name: str, digest: str) -> str | None:
     """The version of a registered model whose files have this digest."""
-    found = connection.client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
-    return str(max(found, key=lambda version: int(version.version)).version) if found else None
+    query = f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'"
+    found = [int(version.version) for version in all_of(connection.client.search_model_versions, query)]
+    return str(max(found)) if found else None
 
 
 def register(

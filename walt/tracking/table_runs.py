@@ -11,6 +11,7 @@ from typing import Any
 
 from walt.tracking import server, stored_runs
 from walt.tracking.curves import log_new_values
+from walt.tracking.paging import all_of
 from walt.tracking.release_runs import NOTE_TAG, PARENT_TAG
 
 STAGE = "table"
@@ -21,7 +22,6 @@ TABLE_TAG = "walt.table"
 """On a parent: the table and its scale."""
 CELL_TAG = "walt.table.cell"
 """On a cell's run: the digest of all that its figures depend on, in the parent's name."""
-_MOST_CELLS = 1000
 
 
 class TableRuns:
@@ -58,9 +58,8 @@ class TableRuns:
     def finish(self, digests: Collection[str], files: Path, timestamp: int) -> None:
         """Keep the table's files with the parent; cells of settings that are no longer the table's are its no more."""
         client = self._connection.client
-        for run in client.search_runs(
-            [self._connection.experiment_id], f"tags.`{PARENT_TAG}` = '{self.run_id}'", max_results=_MOST_CELLS
-        ):
+        query = f"tags.`{PARENT_TAG}` = '{self.run_id}'"
+        for run in [*all_of(client.search_runs, [self._connection.experiment_id], query)]:  # before any is changed
             identity = run.data.tags.get(CELL_TAG)
             if identity is not None and identity.rpartition("/")[2] not in digests:
                 client.delete_tag(run.info.run_id, PARENT_TAG)

@@ -7,16 +7,15 @@ source of MLflow 3.17).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from walt.tracking.paging import all_of
 from walt.tracking.release_record import LOCK_FILE, releases_in
 from walt.tracking.releases import MODEL_ARTIFACTS
 from walt.tracking.server import Connection
-
-_A_PAGE = 1000
 
 
 def files_of_deleted_runs(connection: Connection, folder: Path) -> list[Path]:
@@ -26,11 +25,7 @@ def files_of_deleted_runs(connection: Connection, folder: Path) -> list[Path]:
 
     needed = {str(version.run_id) for version in _versions(connection) if version.run_id}
     needed |= {run for run, _ in _kept_with_releases(connection)}
-    deleted = _pages(
-        lambda token: connection.client.search_runs(
-            [connection.experiment_id], run_view_type=ViewType.DELETED_ONLY, max_results=_A_PAGE, page_token=token
-        )
-    )
+    deleted = all_of(connection.client.search_runs, [connection.experiment_id], run_view_type=ViewType.DELETED_ONLY)
     places = (_local(run.info.artifact_uri, folder) for run in deleted if run.info.run_id not in needed)
     return [place for place in places if place is not None]
 
@@ -41,10 +36,11 @@ def models_without_version(connection: Connection, folder: Path, settled_seconds
     Args:
         settled_seconds: how old one must be; a younger one may be about to be registered.
     """
-    sources = [f"{one.source} {getattr(one, 'storage_location', '')}" for one in _versions(connection)]
+    sources = (f"{one.source}/{getattr(one, 'storage_location', '')}" for one in _versions(connection))
+    needed = {name for source in sources for name in source.split("/")}
     latest = time.time() - settled_seconds
     models = [path for path in sorted(folder.glob("models/m-*")) if path.stat().st_mtime < latest]
-    return [path for path in models if not any(path.name in source for source in sources)]
+    return [path for path in models if path.name not in needed]
 
 
 def fetch_locks(connection: Connection, target: Path) -> list[Path]:
@@ -73,18 +69,7 @@ def _kept_with_releases(connection: Connection) -> list[tuple[str, str]]:
 
 
 def _versions(connection: Connection) -> Iterator[Any]:
-    return _pages(lambda token: connection.client.search_model_versions(max_results=_A_PAGE, page_token=token))
-
-
-def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
-    """All that MLflow has, which it gives a page at a time."""
-    token: str | None = None
-    while True:
-        page = ask(token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    return all_of(connection.client.search_model_versions)
 
 
 def _local(uri: str, folder: Path) -> Path | None:
