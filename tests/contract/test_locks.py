@@ -64,10 +64,11 @@ def test_a_stage_that_runs_already_is_refused(stage: Stage, tmp_path: Path) -> N
     assert error.value.exit_status == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "prepare"),
     [
-        pytest.param("ingest", prepare_ingest, marks=pytest.mark.slow),
+        ("ingest", prepare_ingest),
         ("encode-text", prepare_encode_text),
         ("encode-video", prepare_encode_video),
     ],

@@ -49,6 +49,7 @@ def test_rows_come_back(tmp_path: Path) -> None:
     assert read_rejects(tmp_path / "r.parquet") == sorted(REJECTS, key=lambda row: row.source)
 
 
+@pytest.mark.slow
 def test_readers_of_parts_equal_the_reader_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("walt.data.manifest._ROWS_AT_A_TIME", 3)
     monkeypatch.setattr("walt.data.partitions._ROWS_PER_GROUP", 5)

@@ -118,6 +118,7 @@ def test_an_autoencoder_is_published_whole_by_ranks_that_had_a_share_of_it(tmp_p
             torch.testing.assert_close(others[name], value, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_held_out_losses_do_not_differ_by_a_bit() -> None:
     (alone,) = on_ranks(1, held_out_losses)
     assert on_ranks(2, held_out_losses) == [alone, alone]

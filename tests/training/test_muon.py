@@ -94,6 +94,7 @@ def test_a_step_has_the_size_of_adamws() -> None:
         assert 0.6 < (after - before).square().mean().sqrt() / (0.2 * 0.01) < 1.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [None, 8])
 def test_ranks_that_share_the_work_move_every_parameter_as_one_does(cut: int | None) -> None:
     alone = moved_by_muon(cut)
