@@ -18,6 +18,7 @@ from walt.ingest.describe_files import Given, describe_files
 from walt.project.point_at_dataset import own_dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "said"),
     [
