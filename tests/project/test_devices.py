@@ -59,6 +59,7 @@ def test_stages_that_use_accelerators_spread() -> None:
     }  # fmt: skip
     captioned = wide.model_copy(update={"caption": load_recipe("demo-uncaptioned").caption})
     assert count_ranks(get_stage("caption"), captioned) == 2
+    assert count_ranks(get_stage("encode-text"), wide.model_copy(update={"text": None})) == 1
 
 
 def test_several_machines_are_used_by_what_spreads() -> None:

@@ -9,6 +9,9 @@ from walt.core.errors import ConfigurationError
 from walt.project.params import Params
 from walt.project.registry import Stage
 
+_NOTHING_WITHOUT = {"caption": "caption", "encode-text": "text"}
+"""Stages that have nothing to do where a section of the parameters is null."""
+
 
 def count_ranks(stage: Stage, params: Params) -> int:
     """How many processes the stage consists of on this machine: one for each device that it uses.
@@ -26,9 +29,10 @@ def count_ranks(stage: Stage, params: Params) -> int:
 
 def spreads(stage: Stage, params: Params) -> bool:
     """Whether the stage can use several devices: not where it has nothing to spread, or its model is left out."""
-    if stage.name == "caption":
-        return params.caption is not None
-    return bool(stage.gpus) and (not is_training(stage) or bool(list(_batches(stage, params))))
+    if is_training(stage):
+        return bool(list(_batches(stage, params)))
+    section = _NOTHING_WITHOUT.get(stage.name)
+    return bool(stage.gpus) and (section is None or getattr(params, section) is not None)
 
 
 def is_training(stage: Stage) -> bool:
