@@ -37,9 +37,6 @@ class Classifier(Extractor):
         """Clips (B, 3, T, H, W) in [-1, 1] -> logits, or logarithms of probabilities, of classes (B, C)."""
 
 
-_FORM = "ingest.num_frames and the resolution of the last model that samples are the form of the videos"
-
-
 @torch.inference_mode()
 def check_extractor(extractor: Extractor, name: str, num_frames: int, size: Size, classes: bool = False) -> None:
     """Call the extractor once, on zeros of that shape, so that clips which it cannot take are found before any work.
@@ -65,11 +62,10 @@ def check_extractor(extractor: Extractor, name: str, num_frames: int, size: Size
             raise TypeError(f"it gives {type(features).__name__} and not a tensor")
     # RuntimeError includes all that TorchScript raises; the others are of what it gives
     except (RuntimeError, ValueError, IndexError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{said}: {reason(error)}; {_FORM}") from error
+        raise ConfigurationError(f"{said}: {reason(error)}") from error
     if features.shape != (1, extractor.num_features) or not bool(features.isfinite().all()):
         shape = "x".join(map(str, features.shape))
-        numbers = f"1x{extractor.num_features}"
-        raise ConfigurationError(f"{said}: it gives {shape} features of zeros, not {numbers} numbers; {_FORM}")
+        raise ConfigurationError(f"{said}: it gives {shape} features of zeros, not 1x{extractor.num_features} numbers")
 
 
 def reason(error: Exception) -> str:

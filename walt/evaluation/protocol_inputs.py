@@ -21,6 +21,8 @@ from walt.evaluation.named_networks import make_extractor
 from walt.evaluation.protocol import SPLITS, frames_left_out, load_protocol, measures_of, networks_of, statistics_of
 from walt.evaluation.set_figures import read_statistics
 
+_FORM = "ingest.num_frames and the resolution of the last model that samples are the form of the videos"
+
 
 def open_extractors(
     config: EvaluateConfig, paths: Paths, num_frames: int, size: Size, device: str
@@ -38,7 +40,10 @@ def open_extractors(
         asked = {metric for measure in measures_of(config) if measure.network == name for metric in measure.metrics}
         extractor = extractors[name] = make_extractor(name, config.networks, paths)
         extractor.to(device)
-        check_extractor(extractor, name, evaluated, size, classes="inception_score" in asked)
+        try:
+            check_extractor(extractor, name, evaluated, size, classes="inception_score" in asked)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error}; {_FORM}") from error
         if "text_similarity" in asked:
             from walt.evaluation.pretrained_folders import CLIPFeatures  # imports transformers
 
