@@ -27,7 +27,7 @@ from tests.support.places import place, suite_bucket  # noqa: F401 fixtures
 from tests.support.prefect_database import prefect_database  # noqa: F401
 from tests.support.s3 import _own_proxy, bucket, s3_server  # noqa: F401
 from tests.support.scheduling import TOGETHER, TogetherScheduling
-from tests.support.tracking import empty_database  # noqa: F401
+from tests.support.tracking import empty_database, mlflow_is_asked_once  # noqa: F401 fixtures
 from tests.support.warm import dvc_is_warm, stages, warm, warm_dvc, warm_walt  # noqa: F401
 from tests.support.web import web  # noqa: F401
 from walt.core import environment

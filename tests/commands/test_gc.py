@@ -283,8 +283,8 @@ def test_models_of_deleted_versions_go_when_they_are_old(root: Path) -> None:
     assert len(only) == 1
 
 
-def test_a_registry_that_is_away_stops_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # it is asked once
+@pytest.mark.usefixtures("mlflow_is_asked_once")
+def test_a_registry_that_is_away_stops_it(root: Path) -> None:
     text = (root / "params.yaml").read_text().replace("sqlite:///mlflow.db", "http://127.0.0.1:9")
     (root / "params.yaml").write_text(text)
     path = file(root / "mlartifacts/1/run/artifacts/x", days=2)

@@ -72,8 +72,8 @@ def test_who_only_looks_makes_no_database(root: Path) -> None:
     assert not (root / "mlflow.db").exists()
 
 
-def test_a_registry_that_is_away_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # it is asked once
+@pytest.mark.usefixtures("mlflow_is_asked_once")
+def test_a_registry_that_is_away_is_said(root: Path) -> None:
     text = (root / "params.yaml").read_text().replace("sqlite:///mlflow.db", "http://127.0.0.1:9")
     (root / "params.yaml").write_text(text)
     assert line(root, "promoted").startswith("MLflow cannot say (")

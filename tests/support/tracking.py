@@ -20,6 +20,12 @@ CONFIG = TrackingConfig(uri="sqlite:///mlflow.db", experiment="walt", model_pref
 DOWN = CONFIG.model_copy(update={"uri": "http://127.0.0.1:9"})  # the discard port: nobody listens
 
 
+@pytest.fixture
+def mlflow_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is away is not asked again after pauses."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new MLflow database takes seconds; a copy of one takes none. The processes of a test run share it."""

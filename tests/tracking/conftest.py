@@ -17,12 +17,6 @@ def root(tmp_path: Path, empty_database: Path) -> Path:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is away is asked once."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-
-
-@pytest.fixture
 def model(tmp_path: Path) -> Callable[[str, bytes], Path]:
     """``model("base", b"weights")``: a folder of safetensors and JSON with that content."""
 

@@ -23,7 +23,7 @@ from walt.tracking.imported import register_imported
 from walt.tracking.releases import release_digests
 from walt.tracking.runs import deliver, start_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("impatient")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mlflow_is_asked_once")]
 
 WRITES = (
     "create_registered_model", "create_logged_model", "log_model_artifacts", "finalize_logged_model",

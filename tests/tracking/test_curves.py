@@ -19,7 +19,7 @@ from walt.tracking.spool import pending, spool_folder
 from walt.training import continuation
 from walt.training.continuation import Beginning
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = pytest.mark.usefixtures("mlflow_is_asked_once")
 
 
 def points(root: Path, run: MlflowRun, name: str = "loss") -> list[tuple[int, float]]:

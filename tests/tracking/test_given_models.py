@@ -115,7 +115,7 @@ def test_an_address_of_nothing_is_a_wrong_setting(root: Path, model: Model, addr
     assert str(error.value).startswith(f"{address}: ")
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("mlflow_is_asked_once")
 def test_a_registry_that_is_down_is_worth_another_try(root: Path) -> None:
     with pytest.raises(StorageError) as error:
         given_model(DOWN, root, CHAMPION, root / "work")

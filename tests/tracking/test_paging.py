@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.support.tracking import CONFIG
 from walt.tracking import paging, server
@@ -22,11 +24,20 @@ from walt.tracking.table_runs import TableRuns
 ROOT = Path(__file__).parents[2]
 
 
+SEARCHES = ("search_runs", "search_model_versions", "search_registered_models")
+
+
 @pytest.fixture
 def connection(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> server.Connection:
-    """With pages of two."""
+    """Its client gives two entries at a time, however many are asked for."""
     shutil.copy(empty_database, tmp_path / "mlflow.db")
-    monkeypatch.setattr(paging, "PAGE", 2)
+    for name in SEARCHES:
+        whole = getattr(MlflowClient, name)
+
+        def two(*arguments: Any, whole: Callable[..., Any] = whole, **named: Any) -> Any:
+            return whole(*arguments, **named | {"max_results": 2})
+
+        monkeypatch.setattr(MlflowClient, name, two)
     return server.connect(CONFIG, tmp_path)
 
 
@@ -92,7 +103,7 @@ def test_a_table_lets_go_of_all_cells_that_it_has_no_more(connection: server.Con
 
 
 def _searches(tree: ast.AST) -> Iterator[ast.Call]:
-    """Calls of ``...client.search_...``."""
+    """Calls of a method ``search_...``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.startswith("search_"):
             yield node

@@ -130,10 +130,8 @@ def test_a_model_that_two_releases_share_stays_below_the_first(root: Path, model
 
 
 @pytest.mark.slow
-def test_what_mlflow_could_not_take_is_delivered_later(
-    root: Path, model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+@pytest.mark.usefixtures("mlflow_is_asked_once")
+def test_what_mlflow_could_not_take_is_delivered_later(root: Path, model: Model) -> None:
     folders = {"base": model("base", b"1")}
     train(root, "base", folders["base"], 2e-3, 0.25)
     evaluate(root, folders, 0.75, DOWN)

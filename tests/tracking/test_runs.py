@@ -20,7 +20,7 @@ from walt.tracking.provenance import git_tags
 from walt.tracking.runs import deliver, start_run
 from walt.tracking.spool import REFUSED_SUFFIX, Spool, spool_folder
 
-pytestmark = pytest.mark.usefixtures("impatient")
+pytestmark = pytest.mark.usefixtures("mlflow_is_asked_once")
 
 
 def test_a_run_has_parameters_curves_files_and_ends(root: Path) -> None:
