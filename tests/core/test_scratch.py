@@ -88,6 +88,24 @@ def test_a_folder_that_is_taken_for_one_that_was_left_is_made_again(
         assert folder not in taken[:-1]
 
 
+def test_a_folder_that_is_gone_before_it_is_opened_is_made_again(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may remove it as soon as it is made: it is locked later."""
+    with scratch_folder():  # what was left is looked for once
+        pass
+    opened, taken = os.open, list[Path]()
+
+    def taking(path: Path, flags: int, *others: int, **more: int) -> int:
+        if not taken and Path(path).parent == base:
+            taken.append(Path(path))
+            shutil.rmtree(path)
+        return opened(path, flags, *others, **more)
+
+    monkeypatch.setattr(os, "open", taking)
+    with scratch_folder() as folder:
+        assert folder.is_dir()
+        assert taken not in ([], [folder])
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
 def test_a_place_that_cannot_be_written_is_named_with_what_to_do(
     number: int, base: Path, monkeypatch: pytest.MonkeyPatch

@@ -59,7 +59,10 @@ def _make(base: Path) -> tuple[Path, int]:
     """A folder and its lock, which no other process takes for one that was left."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:  # taken for one that was left
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             ours = folder.is_dir()
