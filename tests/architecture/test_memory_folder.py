@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support import memory_folder
 from tests.support.memory_folder import MemoryFolder
 
 
@@ -30,6 +32,28 @@ def test_a_folder_in_use_stays(tmp_path: Path) -> None:
     assert first.path.is_dir()
     first.close()
     assert second.path.is_dir()
+
+
+@pytest.mark.parametrize("moment", ["before it is locked", "while it is locked"])
+def test_a_new_folder_that_another_run_removes_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    lock, removed = memory_folder._lock, list[Path]()
+
+    def locked(folder: Path) -> int | None:
+        if removed:
+            return lock(folder)
+        removed.append(folder)
+        found = lock(folder) if moment == "while it is locked" else None
+        shutil.rmtree(folder)
+        return found or lock(folder)
+
+    monkeypatch.setattr(memory_folder, "_lock", locked)
+    made = MemoryFolder(tmp_path, room=0)
+    assert made.path is not None
+    assert made.path.is_dir()
+    assert made.path not in removed
+    made.close()
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:

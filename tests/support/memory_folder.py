@@ -35,14 +35,11 @@ class MemoryFolder:
             return
         for left in shared_memory.glob(f"{_PREFIX}*"):
             _remove_unless_in_use(left)
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=shared_memory))
-        self._lock = _lock(self.path)
-        assert self._lock is not None, f"{self.path} is new"
+        self.path, self._lock = _make(shared_memory)
 
     def close(self, keep: bool = False) -> None:
         """Remove the folder, or leave it until the next run."""
         if self.path is not None:
-            assert self._lock is not None
             os.close(self._lock)
             if not keep:
                 shutil.rmtree(self.path, ignore_errors=True)
@@ -68,6 +65,20 @@ def _is_usable(folder: Path, room: int) -> bool:
     if about.f_flag & os.ST_NOEXEC:  # some tests write commands
         return False
     return min(about.f_bavail * about.f_frsize, psutil.virtual_memory().available) >= room
+
+
+def _make(shared_memory: Path) -> tuple[Path, int]:
+    """A folder and its lock. Another run that starts may take it for one that was left, until it is locked."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=shared_memory))
+        try:
+            lock = _lock(folder)
+        except FileNotFoundError:
+            continue
+        if lock is not None and folder.is_dir():
+            return folder, lock
+        if lock is not None:
+            os.close(lock)
 
 
 def _lock(folder: Path) -> int | None:
